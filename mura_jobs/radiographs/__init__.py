@@ -1,0 +1,1 @@
+"""Radiographs: where they come from, how they are cleaned, and the packed form in which stages read them."""
