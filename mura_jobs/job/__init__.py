@@ -1,0 +1,1 @@
+"""What every stage shares: configuration, artifacts, events, shutdown, randomness, distribution."""

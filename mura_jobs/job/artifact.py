@@ -1,0 +1,284 @@
+"""A stage's output: objects in the bucket that exist once their manifest does.
+
+Objects are uploaded first, under names that carry their own digest (`index.3fa92b1c04de.parquet`), so that two
+attempts at the same output, or a killed one and its successor, never overwrite each other's bytes. The manifest
+is written last, by a conditional put: exactly one attempt publishes, and readers see all of its output or none.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from importlib.metadata import version
+import json
+from pathlib import Path, PurePosixPath
+import platform
+from typing import Any, Literal
+
+from mura_jobs.bucket.base import Bucket, ObjectMissing
+from mura_jobs.errors import ConfigError, InputError
+from mura_jobs.job.config import Config, canonical_digest, differences
+
+MANIFEST = "manifest.json"
+
+
+class ArtifactMissing(InputError):
+    """Nothing is published at the prefix. Exit code 65, as for any unusable input."""
+
+
+class StoredObject(Config):
+    """Where one object of an artifact lies and what its bytes must be."""
+
+    key: str
+    """Key relative to the artifact's prefix."""
+    bytes: int
+    """Size in bytes."""
+    sha256: str
+    """Digest of the bytes, in hex."""
+
+
+class Usage(Config):
+    """What making an artifact took, over all attempts."""
+
+    devices: tuple[str, ...] = ()
+    """Names of the devices that worked on it."""
+    wall_seconds: float = 0.0
+    """Wall-clock time in seconds."""
+    device_seconds: float = 0.0
+    """Wall-clock seconds times devices held."""
+
+
+class Manifest(Config):
+    """The record that makes a stage's output exist."""
+
+    format: Literal["mura-jobs/1"]
+    """Version of this format."""
+    stage: str
+    """The stage that made it."""
+    config: dict[str, Any]
+    """The stage's configuration, every field."""
+    inputs: dict[str, str]
+    """Digest of each artifact that was read, by its prefix in the run."""
+    objects: dict[str, StoredObject]
+    """The objects by name."""
+    summary: dict[str, Any]
+    """What a reader wants to know without opening the objects."""
+    versions: dict[str, str]
+    """Versions of what made it."""
+    usage: Usage
+    """Time and devices spent."""
+    published: str
+    """UTC time of publication, ISO 8601."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the content: the sha256 of stage, configuration, inputs and objects, and of no time."""
+        objects = {name: stored.sha256 for name, stored in self.objects.items()}
+        return canonical_digest([self.stage, self.config, self.inputs, objects])
+
+    def require_same(self, where: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+        """Check that this is what the given configuration and inputs would make.
+
+        Raises:
+            ConfigError: naming every field and input that differs.
+        """
+        found = differences(self.config, config)
+        found += [f"input {name}" for name in differences(self.inputs, inputs)]
+        if found:
+            raise ConfigError(
+                f"{where} was made with another configuration:\n  "
+                + "\n  ".join(found)
+                + "\nUse another run id to keep both, or --replace to discard what is there."
+            )
+
+
+class Artifact:
+    """A published output, read with every byte checked against the manifest."""
+
+    def __init__(self, bucket: Bucket, prefix: str, manifest: Manifest) -> None:
+        self.bucket = bucket
+        self.prefix = prefix
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, bucket: Bucket, prefix: str) -> "Artifact":
+        """Open what is published at `prefix`.
+
+        Raises:
+            ArtifactMissing: nothing is published there.
+            InputError: the manifest can't be understood.
+        """
+        manifest = read_manifest(bucket, prefix)
+        if manifest is None:
+            raise ArtifactMissing(f"{bucket.url}: nothing is published at {prefix}; run its stage first")
+        return cls(bucket, prefix, manifest)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the objects, sorted."""
+        return sorted(self.manifest.objects)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one object.
+
+        Raises:
+            InputError: the artifact has no such object, or its bytes are not those that were published.
+        """
+        stored = self._stored(name)
+        data = self.bucket.read(f"{self.prefix}/{stored.key}")
+        self._verify(name, len(data), sha256(data).hexdigest())
+        return data
+
+    def fetch(self, name: str, folder: Path) -> Path:
+        """Download one object to `folder/name` and return that path. A verified copy there is kept.
+
+        Raises:
+            InputError: as `read`.
+        """
+        stored = self._stored(name)
+        path = folder / name
+        if not (path.exists() and path.stat().st_size == stored.bytes and file_digest(path) == stored.sha256):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.bucket.download(f"{self.prefix}/{stored.key}", path)
+            self._verify(name, path.stat().st_size, file_digest(path))
+        return path
+
+    def _stored(self, name: str) -> StoredObject:
+        if name not in self.manifest.objects:
+            raise InputError(f"{self.prefix} holds no {name}; it holds {', '.join(self.names)}")
+        return self.manifest.objects[name]
+
+    def _verify(self, name: str, size: int, digest: str) -> None:
+        stored = self.manifest.objects[name]
+        if (size, digest) != (stored.bytes, stored.sha256):
+            raise InputError(
+                f"{self.bucket.url}: {self.prefix}/{stored.key} is damaged: {size} bytes with sha256 {digest[:12]}…, "
+                f"expected {stored.bytes} bytes with {stored.sha256[:12]}…; run its stage again with --replace"
+            )
+
+
+class Draft:
+    """An output being made: put objects, then publish. Until then it does not exist for any reader."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        *,
+        stage: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        plain_names: bool = False,
+        usage: Callable[[], Usage] = Usage,
+    ) -> None:
+        """Begin an output at `prefix`.
+
+        Args:
+            bucket: where it will lie.
+            prefix: its folder, without a slash at the end.
+            stage: the stage that makes it.
+            config: the stage's plain configuration.
+            inputs: digests of the artifacts read, by prefix.
+            plain_names: objects' keys are their names as they stand, for what people and other tools open by
+                name; only for outputs whose bytes are a function of configuration and inputs alone.
+            usage: asked for time and devices spent when the manifest is written.
+        """
+        self.bucket = bucket
+        self.prefix = prefix
+        self.stage = stage
+        self.config = dict(config)
+        self.inputs = dict(inputs)
+        self._plain_names = plain_names
+        self._usage = usage
+        self._objects: dict[str, StoredObject] = {}
+
+    def put(self, name: str, data: bytes) -> None:
+        """Upload one object from memory."""
+        stored = self._store(name, len(data), sha256(data).hexdigest())
+        self.bucket.write(f"{self.prefix}/{stored.key}", data)
+
+    def put_all(self, items: Mapping[str, bytes]) -> None:
+        """Upload many small objects at once."""
+        self.bucket.write_all(
+            (f"{self.prefix}/{self._store(name, len(data), sha256(data).hexdigest()).key}", data)
+            for name, data in items.items()
+        )
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Upload one object from a file."""
+        stored = self._store(name, path.stat().st_size, file_digest(path))
+        self.bucket.upload(path, f"{self.prefix}/{stored.key}")
+
+    def publish(self, summary: Mapping[str, Any]) -> Manifest:
+        """Make the output exist, and return its manifest.
+
+        If another attempt at the same output published first, its manifest is returned: the output is theirs.
+
+        Raises:
+            ConfigError: something made with another configuration was published there meanwhile.
+        """
+        manifest = Manifest(
+            format="mura-jobs/1",
+            stage=self.stage,
+            config=self.config,
+            inputs=self.inputs,
+            objects=dict(sorted(self._objects.items())),
+            summary=dict(summary),
+            versions=_versions(),
+            usage=self._usage(),
+            published=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        data = json.dumps(manifest.plain(), indent=1, ensure_ascii=False, allow_nan=False).encode()
+        if self.bucket.create(f"{self.prefix}/{MANIFEST}", data):
+            return manifest
+        winner = Artifact.open(self.bucket, self.prefix).manifest
+        winner.require_same(self.prefix, self.config, self.inputs)
+        return winner
+
+    def _store(self, name: str, size: int, digest: str) -> StoredObject:
+        key = name if self._plain_names else _hashed_key(name, digest)
+        assert name != MANIFEST
+        self._objects[name] = StoredObject(key=key, bytes=size, sha256=digest)
+        return self._objects[name]
+
+
+def read_manifest(bucket: Bucket, prefix: str) -> Manifest | None:
+    """The manifest at `prefix`, or None where nothing is published.
+
+    Raises:
+        InputError: it is not a manifest of this format.
+    """
+    key = f"{prefix}/{MANIFEST}"
+    try:
+        data = bucket.read(key)
+    except ObjectMissing:
+        return None
+    try:
+        return Manifest.parse(json.loads(data), key)
+    except (ConfigError, ValueError, TypeError) as error:
+        raise InputError(f"{bucket.url}: {key} is not a manifest this version can read: {error}") from None
+
+
+def withdraw(bucket: Bucket, prefix: str) -> None:
+    """Delete what is published at `prefix` and everything under it, the manifest first."""
+    bucket.delete([f"{prefix}/{MANIFEST}"])
+    bucket.delete(entry.key for entry in list(bucket.list(f"{prefix}/")))
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 (hex) of a file's bytes."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _hashed_key(name: str, digest: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}.{digest[:12]}{path.suffix}"))
+
+
+def _versions() -> dict[str, str]:
+    packages = ("mura-jobs", "torch", "torchvision", "numpy", "pillow", "opencv-python-headless")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
