@@ -1,0 +1,1 @@
+"""The report: what the experiment shows, with its uncertainty, on one self-contained page."""
