@@ -1,4 +1,4 @@
-"""Named streams of random numbers, so that resumed and re-sharded work draws what whole work would have drawn."""
+"""Named streams of random numbers: resumed and re-sharded work draws what whole work would have drawn."""
 
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ def torch_stream(
     seed: int, purpose: str, *index: int | str, device: "torch.device | str" = "cpu"
 ) -> "torch.Generator":
     """The same for torch. Streams on different kinds of device draw different numbers."""
-    import torch  # noqa: PLC0415 - stages without torch draw too, and importing torch takes seconds
+    import torch
 
     generator = torch.Generator(device=device)
     generator.manual_seed(stream_key(seed, purpose, *index) % 2**63)
