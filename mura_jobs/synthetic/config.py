@@ -1,0 +1,77 @@
+"""Configuration of the stage `synthesize`."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from mura_jobs.job.config import Config, Label
+from mura_jobs.synthetic.amount import Amount
+
+
+def _amount(text: str) -> str:
+    Amount.parse(text)
+    return text
+
+
+class GatesConfig(Config):
+    """What a synthetic radiograph must pass to be kept. Every threshold is fixed on the split `select`."""
+
+    memorisation: bool = True
+    """Reject images that lie closer to their nearest training image, mirrored or not, than nearly all images of
+    `select` lie to theirs: copies of what the generator was trained on."""
+
+    duplicates: bool = True
+    """Reject images that lie as close to an earlier synthetic image, by the same distance and threshold."""
+
+    quantile: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
+    """Where the threshold lies among the distances of `select` to the training images, a quantile (0 to below
+    0.5; 0 is their minimum): about this share of genuinely new images is rejected without need."""
+
+    side: Annotated[int, Field(ge=8, le=256)] = 32
+    """Side in pixels to which images are reduced before they are compared (8 to 256). Lower is less sensitive to
+    noise and small shifts."""
+
+    rejected_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the candidates that the gates may reject (0 to below 1). That many more are drawn; the stage stops
+    where fewer than the wanted number pass."""
+
+
+class SynthesizeSettings(Config):
+    """From a generator to a packed data set of synthetic radiographs."""
+
+    amount: Annotated[str, AfterValidator(_amount)] = "x1"
+    """Images to make for each label: `x` and a ratio to the label's real training images (`x1` is as many, which
+    doubles the training set), or `n` and a number of images (`n480`)."""
+
+    psi: Annotated[float, Field(ge=0, le=2)] = 1.0
+    """Truncation: each w is moved towards the mean w, w' = mean + psi (w - mean). 1 draws what the generator
+    learned, less gives more typical and less varied images (0 to 2)."""
+
+    noise: Literal["random", "const", "none"] = "random"
+    """The generator's per-pixel noise: drawn anew for each image, the same for all images, or off."""
+
+    sharpen: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Sharpness factor as Pillow's enhancer counts it minus one (0 to 10): 0 leaves images as they are, 1 is the
+    notebook's factor of 2."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of all images; image i of a label draws from a stream of its own."""
+
+    gates: GatesConfig = GatesConfig()
+    """What an image must pass to be kept."""
+
+    batch: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Images generated at once (1 to 4096). On a CPU it does not change them."""
+
+    shard_images: Annotated[int, Field(ge=1)] = 4096
+    """Images in one `.npy` file of the output."""
+
+    grid_images: Annotated[int, Field(ge=1, le=480)] = 64
+    """Images shown in `grids/fakes.png` (1 to 480)."""
+
+
+class SynthesizeConfig(SynthesizeSettings):
+    """Synthetic radiographs of one label."""
+
+    label: Label
+    """The label to make: its generator is read from `train-gan/LABEL`."""
