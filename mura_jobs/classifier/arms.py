@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 import re
-from typing import Literal
+from typing import Literal, cast
 
 from mura_jobs.errors import ConfigError
 from mura_jobs.job.config import Label
@@ -13,9 +13,9 @@ Kind = Literal["real", "real-duplicated", "real+synthetic", "synthetic-only"]
 LABELS: tuple[Label, Label] = ("positive", "negative")
 
 GRAMMAR = (
-    "an arm is real, real-duplicated, real+synthetic or synthetic-only; all but real take an amount of extra "
-    "images, -x0.5 (ratio to the real ones; x1 if not given) or -n960 (images, half of each label); and all but "
-    "synthetic-only take a share of the real patients, -f0.25 (all if not given); for instance "
+    "an arm is real, real-duplicated, real+synthetic or synthetic-only; all but real take an amount of "
+    "extra images, -x0.5 (ratio to the real ones; x1 if not given) or -n960 (images, half of each label); "
+    "and all but synthetic-only take a share of the real patients, -f0.25 (all if not given); for instance "
     "real+synthetic-x0.5-f0.25"
 )
 
@@ -47,7 +47,7 @@ class Arm:
         match = _PATTERN.fullmatch(name)
         if match is None:
             raise ConfigError(f"{name!r} is no arm; {GRAMMAR}")
-        kind: Kind = match["kind"]  # type: ignore[assignment] - the pattern's alternatives are the kinds
+        kind = cast("Kind", match["kind"])
         fraction = float(match["fraction"] or 1)
         if (kind == "real" and match["amount"]) or (kind == "synthetic-only" and match["fraction"]):
             raise ConfigError(f"{name!r} is no arm; {GRAMMAR}")
@@ -75,3 +75,12 @@ class Arm:
         if self.amount.unit == "images":
             return int(self.amount.value) // len(LABELS)
         return self.amount.images(real)
+
+
+def uses_synthetic(name: str) -> bool:
+    """Whether the arm of this name reads the outputs of `synthesize`.
+
+    Raises:
+        ConfigError: it is no arm.
+    """
+    return Arm.parse(name).has_synthetic

@@ -32,20 +32,21 @@ class NetworkConfig(Config):
     """The network, by torchvision's name."""
 
     stem: Literal["imagenet", "small"] = "imagenet"
-    """First layers: `imagenet` as published; `small`, for images of 28 to 64 pixels and ResNets only, is a 3×3
-    convolution of stride 1 without max-pooling, so that features keep the image's resolution."""
+    """First layers: `imagenet` as published; `small`, for images of 28 to 64 pixels and ResNets only, is a
+    3×3 convolution of stride 1 without max-pooling, so that features keep the image's resolution."""
 
     head: Literal["pool", "flatten"] = "pool"
-    """What the last layer sees: the features' mean over the image, or each of them at its place, as the notebook
-    had it."""
+    """What the last layer sees: the features' mean over the image, or each of them at its place, as the
+    notebook had it."""
 
     input_size: Annotated[int, Field(ge=16, le=1024)] | None = None
-    """Side in pixels to which images are resized for the network (16 to 1024); not given, images stay as packed."""
+    """Side in pixels to which images are resized for the network (16 to 1024); not given, images stay as
+    packed."""
 
     pretrained: Annotated[str, Field(min_length=1)] | None = None
     """Weights to start from: `torchvision` downloads those it publishes for ImageNet; anything else is a
-    `.safetensors` or `.pth` file, a local path if it starts with `/`, else a key in the bucket. Of an RGB network
-    the first layer's kernels are summed over the channels. The last layer is always new."""
+    `.safetensors` or `.pth` file, a local path if it starts with `/`, else a key in the bucket. Of an RGB
+    network the first layer's kernels are summed over the channels. The last layer is always new."""
 
     pretrained_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """The sha256 (hex) of the weights' file; required with a file."""
@@ -87,7 +88,8 @@ class AugmentConfig(Config):
     """Largest change of brightness as a share of the grey range (0 to 1)."""
 
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Largest change of contrast: factors are drawn from 1 / (1 + contrast) to 1 + contrast (0 to below 1)."""
+    """Largest change of contrast: factors are drawn from 1 / (1 + contrast) to 1 + contrast (0 to below
+    1)."""
 
 
 class OptimiserConfig(Config):
@@ -100,7 +102,8 @@ class OptimiserConfig(Config):
     """Highest learning rate (above 0 to 10)."""
 
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
-    """Weight decay (0 to 1): decoupled for `adamw`, else an L2 penalty. Biases and normalisation are spared."""
+    """Weight decay (0 to 1): decoupled for `adamw`, else an L2 penalty. Biases and normalisation are
+    spared."""
 
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     """Learning rate over time: `cosine` falls to 0 at the last step; `plateau` divides by 10 each time the
@@ -126,8 +129,8 @@ class TrainCnnSettings(Config):
     """How the weights are moved."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
-    """Length of training. In every arm an epoch is as many steps as one pass over all real training images takes,
-    so that all arms take equally many steps whatever their training sets' sizes."""
+    """Length of training. In every arm an epoch is as many steps as one pass over all real training images
+    takes, so that all arms take equally many steps whatever their training sets' sizes."""
 
     batch: Annotated[int, Field(ge=2, le=65536)] = 64
     """Images in a step, over all processes together (2 to 65536)."""
@@ -140,16 +143,16 @@ class TrainCnnSettings(Config):
     without."""
 
     criterion: Literal["auroc", "loss", "last"] = "auroc"
-    """Which epoch's weights are kept: the one with the highest AUROC or the lowest loss on `select` (of equals the
-    earlier), or the last."""
+    """Which epoch's weights are kept: the one with the highest AUROC or the lowest loss on `select` (of
+    equals the earlier), or the last."""
 
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without improvement of the criterion after which training stops early; not given, arms take
     equally many steps."""
 
     threshold: Literal["youden", "accuracy", "half"] = "youden"
-    """Where the decision threshold lies, for images and for studies each: the one with the highest sensitivity +
-    specificity on `select`, or with the highest accuracy there, or 0.5."""
+    """Where the decision threshold lies, for images and for studies each: the one with the highest
+    sensitivity + specificity on `select`, or with the highest accuracy there, or 0.5."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the network; weights, losses and statistics stay in float32."""
@@ -173,11 +176,12 @@ class TrainCnnConfig(TrainCnnSettings):
     """Training of one classifier."""
 
     arm: Annotated[str, AfterValidator(_arm)]
-    """What it is trained on: `real`, `real-duplicated`, `real+synthetic` or `synthetic-only`, with an amount of
-    extra images (`-x0.5`, `-n960`) and a share of the real patients (`-f0.25`)."""
+    """What it is trained on: `real`, `real-duplicated`, `real+synthetic` or `synthetic-only`, with an amount
+    of extra images (`-x0.5`, `-n960`) and a share of the real patients (`-f0.25`)."""
 
     seed: Annotated[int, Field(ge=0)]
-    """Seed of initialisation, order and augmentation; the initialisation is the same for all arms of a seed."""
+    """Seed of initialisation, order and augmentation; the initialisation is the same for all arms of a
+    seed."""
 
 
 class EvaluateConfig(Config):

@@ -17,8 +17,8 @@ class GatesConfig(Config):
     """What a synthetic radiograph must pass to be kept. Every threshold is fixed on the split `select`."""
 
     memorisation: bool = True
-    """Reject images that lie closer to their nearest training image, mirrored or not, than nearly all images of
-    `select` lie to theirs: copies of what the generator was trained on."""
+    """Reject images that lie closer to their nearest training image, mirrored or not, than nearly all images
+    of `select` lie to theirs: copies of what the generator was trained on."""
 
     duplicates: bool = True
     """Reject images that lie as close to an earlier synthetic image, by the same distance and threshold."""
@@ -28,20 +28,20 @@ class GatesConfig(Config):
     0.5; 0 is their minimum): about this share of genuinely new images is rejected without need."""
 
     side: Annotated[int, Field(ge=8, le=256)] = 32
-    """Side in pixels to which images are reduced before they are compared (8 to 256). Lower is less sensitive to
-    noise and small shifts."""
+    """Side in pixels to which images are reduced before they are compared (8 to 256). Lower is less sensitive
+    to noise and small shifts."""
 
     rejected_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share of the candidates that the gates may reject (0 to below 1). That many more are drawn; the stage stops
-    where fewer than the wanted number pass."""
+    """Share of the candidates that the gates may reject (0 to below 1). That many more are drawn; the stage
+    stops where fewer than the wanted number pass."""
 
 
 class SynthesizeSettings(Config):
     """From a generator to a packed data set of synthetic radiographs."""
 
     amount: Annotated[str, AfterValidator(_amount)] = "x1"
-    """Images to make for each label: `x` and a ratio to the label's real training images (`x1` is as many, which
-    doubles the training set), or `n` and a number of images (`n480`)."""
+    """Images to make for each label: `x` and a ratio to the label's real training images (`x1` is as many,
+    which doubles the training set), or `n` and a number of images (`n480`)."""
 
     psi: Annotated[float, Field(ge=0, le=2)] = 1.0
     """Truncation: each w is moved towards the mean w, w' = mean + psi (w - mean). 1 draws what the generator
@@ -51,8 +51,8 @@ class SynthesizeSettings(Config):
     """The generator's per-pixel noise: drawn anew for each image, the same for all images, or off."""
 
     sharpen: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """Sharpness factor as Pillow's enhancer counts it minus one (0 to 10): 0 leaves images as they are, 1 is the
-    notebook's factor of 2."""
+    """Sharpness factor as Pillow's enhancer counts it minus one (0 to 10): 0 leaves images as they are, 1 is
+    the notebook's factor of 2."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of all images; image i of a label draws from a stream of its own."""
