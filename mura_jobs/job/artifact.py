@@ -1,8 +1,8 @@
 """A stage's output: objects in the bucket that exist once their manifest does.
 
-Objects are uploaded first, under names that carry their own digest (`index.3fa92b1c04de.parquet`), so that two
-attempts at the same output, or a killed one and its successor, never overwrite each other's bytes. The manifest
-is written last, by a conditional put: exactly one attempt publishes, and readers see all of its output or none.
+Objects are uploaded first, under names that carry their own digest (`index.3fa92b1c04de.parquet`), so that
+two attempts at the same output, or a killed one and its successor, never overwrite each other's bytes. The
+manifest is written last, by a conditional put: exactly one attempt publishes, and readers see all or nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -152,8 +152,9 @@ class Artifact:
         stored = self.manifest.objects[name]
         if (size, digest) != (stored.bytes, stored.sha256):
             raise InputError(
-                f"{self.bucket.url}: {self.prefix}/{stored.key} is damaged: {size} bytes with sha256 {digest[:12]}…, "
-                f"expected {stored.bytes} bytes with {stored.sha256[:12]}…; run its stage again with --replace"
+                f"{self.bucket.url}: {self.prefix}/{stored.key} is damaged: {size} bytes with sha256 "
+                f"{digest[:12]}…, expected {stored.bytes} bytes with {stored.sha256[:12]}…; "
+                f"run its stage again with --replace"
             )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 import json
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -52,12 +52,8 @@ class Config(BaseModel):
             raise ConfigError(f"{where or cls.__name__}: {error}; expected plain YAML values") from None
 
     def plain(self) -> dict[str, Any]:
-        """The values as JSON holds them."""
-        return self.model_dump(mode="json")
-
-    def digest(self) -> str:
-        """The sha256 (hex) of the canonical JSON of all values."""
-        return canonical_digest(self.plain())
+        """The values as JSON holds them, under the keys that YAML files use."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def canonical_digest(value: object) -> str:
@@ -77,6 +73,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") 
         elif before != after:
             found.append(f"{name}: {_show(before)} → {_show(after)}")
     return found
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above` in their places; sections are merged, all else is replaced."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        sections = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(cast("Mapping[str, Any]", old), value) if sections else value
+    return result
 
 
 def _explain(cls: type[Config], error: ValidationError, where: str) -> Iterator[str]:

@@ -56,7 +56,7 @@ def all_reduce_mean(world: World, tensors: Iterable[Tensor]) -> None:
     flat = torch.cat([tensor.reshape(-1) for tensor in listed])
     dist.all_reduce(flat)
     flat /= world.size
-    for tensor, part in zip(listed, flat.split([tensor.numel() for tensor in listed]), strict=True):
+    for tensor, part in zip(listed, torch.split(flat, [tensor.numel() for tensor in listed]), strict=True):
         tensor.copy_(part.view_as(tensor))
 
 

@@ -26,8 +26,8 @@ COLORS = {"warning": "yellow", "failed": "red", "published": "green"}
 class Events:
     """The voice of one stage instance. Every line says which run, instance, rank and attempt it is of.
 
-    Lines are kept in the bucket as `key` (JSON lines), where `status` and the report find them; those of earlier
-    attempts stay. Ranks other than 0 speak through their pod's log only.
+    Lines are kept in the bucket as `key` (JSON lines), where `status` and the report find them; those of
+    earlier attempts stay. Ranks other than 0 speak through their pod's log only.
     """
 
     def __init__(

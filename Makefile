@@ -1,0 +1,40 @@
+# `make help` lists the targets. Everything runs in .venv, which the first target that needs it makes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint benchmarks clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# torch and torchvision first: their wheels are the bulk, and a retry keeps them
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mura-jobs needs Python 3.11 or newer; set PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch torchvision
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed ## Run the whole pipeline on generated radiographs (CPU, minutes) into ./demo
+	$(BIN)/mura-jobs run --preset demo --bucket "file://$(abspath $(DEMO))" --run-id demo
+
+lint: $(VENV)/installed ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: lint ## Check style and types and run the tests
+	$(BIN)/pytest
+
+test-slow: $(VENV)/installed ## Run the tests that take minutes each
+	$(BIN)/pytest -m slow
+
+benchmarks: $(VENV)/installed ## Measure and print ratios
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## Remove the environment, caches and the demonstration
+	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

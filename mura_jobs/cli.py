@@ -1,0 +1,141 @@
+"""The command line: `mura-jobs run` for a whole run, and one subcommand a stage, made from stages.py."""
+
+import argparse
+from collections.abc import Sequence
+from importlib.resources import files
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+from pydantic import BaseModel
+import yaml
+
+from mura_jobs import __version__
+from mura_jobs.bucket import open_bucket
+from mura_jobs.errors import ConfigError, MuraError
+from mura_jobs.job.config import differences, merged
+from mura_jobs.job.flags import Parser, add_flags, given
+from mura_jobs.job.shutdown import Shutdown
+from mura_jobs.job.stage import JobOptions, execute
+from mura_jobs.stages import REPORT, STAGES, RunConfig, configure, plan
+
+PRESETS = files("mura_jobs") / "presets"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (see `mura_jobs.errors`)."""
+    shutdown = Shutdown()
+    try:
+        options = _parser().parse_args(arguments)
+        shutdown.install()
+        match options.command:
+            case "run":
+                _run(options, shutdown)
+            case "schema":
+                print(json.dumps(RunConfig.model_json_schema(), indent=1, ensure_ascii=False))  # noqa: T201 - its output
+            case name:
+                _run_stage(name, options, shutdown)
+    except MuraError as error:
+        print(f"mura-jobs: {error}", file=sys.stderr)  # noqa: T201 - the message for the user
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("mura-jobs: interrupted; run the same command again to continue", file=sys.stderr)  # noqa: T201 - the same
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="mura-jobs", allow_abbrev=False, description="Do synthetic bone X-rays improve a classifier?"
+    )
+    parser.add_argument("--version", action="version", version=f"mura-jobs {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_command(commands, "run", "run all stages on this machine, in order", RunConfig, "the run")
+    for stage in STAGES:
+        _add_command(commands, stage.name, stage.about, stage.config_class, f"configuration of {stage.name}")
+    commands.add_parser("schema", help="print the JSON schema of a run's configuration file")
+    return parser
+
+
+def _add_command(commands: Any, name: str, about: str, config: type[BaseModel], title: str) -> None:  # noqa: ANN401 - argparse's own
+    command = commands.add_parser(
+        name,
+        help=about,
+        allow_abbrev=False,
+        description=f"{about[0].upper()}{about[1:]}. Flags override the file, the file overrides the preset.",
+    )
+    source = command.add_argument_group("configuration file")
+    source.add_argument("--config", metavar="FILE", type=Path, help="YAML file with a run's configuration")
+    source.add_argument(
+        "--preset", metavar="NAME", help=f"a configuration that is shipped: {', '.join(_preset_names())}"
+    )
+    add_flags(command, JobOptions, "where and how")
+    add_flags(command, config, title)
+
+
+def _run(options: argparse.Namespace, shutdown: Shutdown) -> None:
+    job_options = JobOptions.parse(given(options, JobOptions))
+    config = RunConfig.parse(merged(_file_values(options), given(options, RunConfig)))
+    _record(config, job_options)
+    for instance in plan(config):
+        execute(instance.stage, instance.config, job_options, shutdown)
+    prefix = REPORT.prefix(config.report, job_options.run_id)
+    print(f"report: {job_options.bucket.rstrip('/')}/{prefix}/index.html")  # noqa: T201 - the command's result
+
+
+def _run_stage(name: str, options: argparse.Namespace, shutdown: Shutdown) -> None:
+    stage = next(stage for stage in STAGES if stage.name == name)
+    job_options = JobOptions.parse(given(options, JobOptions))
+    # The whole file is checked, so that a run's stages agree on what is a valid file.
+    run = RunConfig.parse(_file_values(options))
+    execute(stage, configure(stage, run, **given(options, stage.config_class)), job_options, shutdown)
+
+
+def _record(config: RunConfig, options: JobOptions) -> None:
+    """Keep the run's configuration in the bucket, or check that it is the one kept there.
+
+    Raises:
+        ConfigError: the run id belongs to a run with another configuration.
+    """
+    bucket = open_bucket(options.bucket, options.endpoint)
+    key = f"runs/{options.run_id}/run.json"
+    data = json.dumps(config.plain(), indent=1, ensure_ascii=False).encode()
+    if options.replace:
+        bucket.write(key, data)
+    elif not bucket.create(key, data):
+        found = differences(json.loads(bucket.read(key)), config.plain())
+        if found:
+            raise ConfigError(
+                f"run {options.run_id} has another configuration in {bucket.url}:\n  "
+                + "\n  ".join(found)
+                + "\nUse another run id to keep both, or --replace to discard that run's outputs."
+            )
+
+
+def _file_values(options: argparse.Namespace) -> dict[str, Any]:
+    """What the preset and the file say together.
+
+    Raises:
+        ConfigError: one of them can't be found or read.
+    """
+    values: dict[str, Any] = {}
+    if options.preset is not None:
+        if options.preset not in _preset_names():
+            raise ConfigError(f"preset {options.preset!r} is unknown; known: {', '.join(_preset_names())}")
+        values = yaml.safe_load((PRESETS / f"{options.preset}.yaml").read_text("utf-8"))
+    if options.config is not None:
+        try:
+            from_file = yaml.safe_load(options.config.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"configuration file {options.config} can't be read: {error}") from None
+        if not isinstance(from_file, dict | None):
+            raise ConfigError(
+                f"configuration file {options.config} holds a {type(from_file).__name__}, not a mapping"
+            )
+        values = merged(values, from_file or {})
+    return values
+
+
+def _preset_names() -> list[str]:
+    return sorted(Path(entry.name).stem for entry in PRESETS.iterdir() if entry.name.endswith(".yaml"))

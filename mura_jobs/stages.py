@@ -1,0 +1,202 @@
+"""The pipeline as data: the one place that knows the stages and their order."""
+
+from typing import Annotated, NamedTuple
+
+from pydantic import Field, model_validator
+
+from mura_jobs.classifier.arms import LABELS, uses_synthetic
+from mura_jobs.classifier.config import TrainCnnConfig, TrainCnnSettings
+from mura_jobs.gan.config import TrainGanConfig, TrainGanSettings
+from mura_jobs.job.config import Config, Label, merged
+from mura_jobs.job.job import Job
+from mura_jobs.job.stage import Stage
+from mura_jobs.radiographs.config import PhantomConfig, PreprocessConfig
+from mura_jobs.report.config import ReportConfig, ReportSettings
+from mura_jobs.synthetic.config import SynthesizeConfig, SynthesizeSettings
+
+
+class RunConfig(Config):
+    """A whole run: one section a stage, named as the stage, and what the run repeats stages over."""
+
+    labels: Annotated[tuple[Label, ...], Field(min_length=1)] = LABELS
+    """Labels that get a generator of their own."""
+    arms: Annotated[tuple[str, ...], Field(min_length=1)] = ("real", "real-duplicated", "real+synthetic")
+    """Training sets to compare; the first is the one that the others are compared with: `real`,
+    `real-duplicated`, `real+synthetic` or `synthetic-only`, with an amount (-x0.5 per real image, -n960 images)
+    and a share of the real patients (-f0.25) where wanted: `real+synthetic-x0.5-f0.25`."""
+    seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    """Seeds each arm is trained with, a count: 0 … seeds − 1."""
+    phantom: PhantomConfig | None = None
+    """Generate the raw radiographs first; without this section they lie in the bucket."""
+    preprocess: PreprocessConfig = PreprocessConfig()
+    """From raw radiographs to a packed data set."""
+    train_gan: TrainGanSettings = Field(default=TrainGanSettings(), alias="train-gan")
+    """StyleGAN2-ADA on one label."""
+    synthesize: SynthesizeSettings = SynthesizeSettings()
+    """Labelled radiographs from a generator."""
+    train_cnn: TrainCnnSettings = Field(default=TrainCnnSettings(), alias="train-cnn")
+    """The classifier on one arm."""
+    report: ReportSettings = ReportSettings()
+    """The evidence, weighed."""
+
+    @model_validator(mode="after")
+    def _arms_can_be_made(self) -> "RunConfig":
+        for arm in self.arms:
+            if uses_synthetic(arm) and set(self.labels) != set(LABELS):
+                raise ValueError(
+                    f"arm {arm} needs synthetic radiographs of both labels; labels: {self.labels}"
+                )
+        return self
+
+
+class Instance(NamedTuple):
+    """A stage with the configuration of one of its instances."""
+
+    stage: Stage
+    config: Config
+
+    @property
+    def place(self) -> str:
+        """Where in the run its output lies, and its name: "train-gan/positive"."""
+        return self.stage.place(self.config)
+
+
+def _run_phantom(config: PhantomConfig, job: Job) -> None:
+    from mura_jobs.radiographs.phantom.phantom import run
+
+    run(config, job)
+
+
+def _run_preprocess(config: PreprocessConfig, job: Job) -> None:
+    from mura_jobs.radiographs.preprocess import run
+
+    run(config, job)
+
+
+def _run_train_gan(config: TrainGanConfig, job: Job) -> None:
+    from mura_jobs.gan.train import run
+
+    run(config, job)
+
+
+def _run_synthesize(config: SynthesizeConfig, job: Job) -> None:
+    from mura_jobs.synthetic.synthesize import run
+
+    run(config, job)
+
+
+def _run_train_cnn(config: TrainCnnConfig, job: Job) -> None:
+    from mura_jobs.classifier.train import run
+
+    run(config, job)
+
+
+def _run_report(config: ReportConfig, job: Job) -> None:
+    from mura_jobs.report.report import run
+
+    run(config, job)
+
+
+def _cnn_place(arm: str, seed: int) -> str:
+    return f"train-cnn/{arm}/seed-{seed}"
+
+
+def _cnn_needs(config: TrainCnnConfig) -> tuple[str, ...]:
+    synthetic = tuple(f"synthesize/{label}" for label in LABELS) if uses_synthetic(config.arm) else ()
+    return ("preprocess", *synthetic)
+
+
+def _report_needs(config: ReportConfig) -> tuple[str, ...]:
+    generators = [f"{stage}/{label}" for stage in ("train-gan", "synthesize") for label in config.labels]
+    classifiers = [_cnn_place(arm, seed) for arm in config.arms for seed in range(config.seeds)]
+    return ("preprocess", *generators, *classifiers)
+
+
+PHANTOM = Stage(
+    name="phantom",
+    about="generate shoulder radiographs in MURA's layout, findings and flaws known",
+    config_class=PhantomConfig,
+    run=_run_phantom,
+    place=lambda _: "raw/phantom",
+    needs=lambda _: (),
+    raw=True,
+    plain_names=True,
+)
+PREPROCESS = Stage(
+    name="preprocess",
+    about="clean raw radiographs and pack them into a data set",
+    config_class=PreprocessConfig,
+    run=_run_preprocess,
+    place=lambda _: "preprocess",
+    needs=lambda _: (),
+)
+TRAIN_GAN = Stage(
+    name="train-gan",
+    about="train StyleGAN2-ADA on the radiographs of one label",
+    config_class=TrainGanConfig,
+    run=_run_train_gan,
+    place=lambda config: f"train-gan/{config.label}",
+    needs=lambda _: ("preprocess",),
+    trains=True,
+)
+SYNTHESIZE = Stage(
+    name="synthesize",
+    about="draw labelled radiographs from a generator and gate them",
+    config_class=SynthesizeConfig,
+    run=_run_synthesize,
+    place=lambda config: f"synthesize/{config.label}",
+    needs=lambda config: ("preprocess", f"train-gan/{config.label}"),
+    trains=True,
+)
+TRAIN_CNN = Stage(
+    name="train-cnn",
+    about="train a classifier on one arm with one seed",
+    config_class=TrainCnnConfig,
+    run=_run_train_cnn,
+    place=lambda config: _cnn_place(config.arm, config.seed),
+    needs=_cnn_needs,
+    trains=True,
+)
+REPORT = Stage(
+    name="report",
+    about="weigh the evidence and write the page",
+    config_class=ReportConfig,
+    run=_run_report,
+    place=lambda _: "report",
+    needs=_report_needs,
+    plain_names=True,
+)
+
+STAGES = (PHANTOM, PREPROCESS, TRAIN_GAN, SYNTHESIZE, TRAIN_CNN, REPORT)
+
+
+def plan(run: RunConfig) -> list[Instance]:
+    """Every stage instance of a run, in an order in which each one's needs come first."""
+    instances = [] if run.phantom is None else [Instance(PHANTOM, run.phantom)]
+    instances.append(Instance(PREPROCESS, run.preprocess))
+    instances += [
+        Instance(stage, configure(stage, run, label=label))
+        for stage in (TRAIN_GAN, SYNTHESIZE)
+        for label in run.labels
+    ]
+    instances += [
+        Instance(TRAIN_CNN, configure(TRAIN_CNN, run, arm=arm, seed=seed))
+        for arm in run.arms
+        for seed in range(run.seeds)
+    ]
+    instances.append(Instance(REPORT, configure(REPORT, run)))
+    return instances
+
+
+def configure(stage: Stage, run: RunConfig, **which: object) -> Config:
+    """The configuration of one instance of a stage.
+
+    It is the stage's section of the run, with the run's own values where the stage asks for them by the same
+    name (the report's `arms`), and with `which`, that says which instance it is or overrides a section.
+
+    Raises:
+        ConfigError: something is missing, unknown, or has an impossible value.
+    """
+    plain = run.plain()
+    shared = {name: plain[name] for name in stage.config_class.model_fields if name in plain}
+    return stage.config_class.parse(merged(shared | (plain[stage.name] or {}), which), stage.name)

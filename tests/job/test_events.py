@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mura_jobs.bucket import open_bucket
+from mura_jobs.bucket.base import Bucket
+from mura_jobs.job.events import Events
+
+KEY = "runs/r/events/stage-0.jsonl"
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Bucket:
+    return open_bucket((tmp_path / "bucket").as_uri())
+
+
+def begin(bucket: Bucket, rank: int = 0) -> Events:
+    return Events(bucket, KEY, style="json", run="r", instance="stage", rank=rank)
+
+
+def recorded(bucket: Bucket) -> list[dict[str, object]]:
+    return [json.loads(line) for line in bucket.read(KEY).splitlines()]
+
+
+def test_lines_say_what_happened_where(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    events = begin(bucket)
+    events.emit("counts", train=3, name="ü")
+    events.close()
+    (line,) = recorded(bucket)
+    assert json.loads(capsys.readouterr().err) == line
+    assert {
+        "event": "counts",
+        "train": 3,
+        "name": "ü",
+        "run": "r",
+        "instance": "stage",
+        "rank": 0,
+    }.items() <= line.items()
+
+
+def test_earlier_attempts_stay_on_record_and_their_time_counts(bucket: Bucket) -> None:
+    first = begin(bucket)
+    first.emit("started")
+    first.close()
+    lines = recorded(bucket)
+    lines[0]["elapsed_s"] = 100.0
+    bucket.write(KEY, json.dumps(lines[0]).encode())
+    second = begin(bucket)
+    second.emit("started")
+    second.close()
+    assert [line["attempt"] for line in recorded(bucket)] == [1, 2]
+    assert 100 < second.elapsed_seconds < 110
+
+
+def test_only_rank_0_keeps_the_record(bucket: Bucket) -> None:
+    other = begin(bucket, rank=1)
+    other.emit("started")
+    other.close()
+    assert not bucket.exists(KEY)
+
+
+def test_finished_work_is_reported_whole(bucket: Bucket) -> None:
+    events = begin(bucket)
+    with events.progress(3, unit="img", description="cleaning") as bar:
+        for _ in range(3):
+            bar.advance(1, loss=0.5)
+    events.close()
+    last = recorded(bucket)[-1]
+    assert {
+        "event": "progress",
+        "work": "cleaning",
+        "done": 3,
+        "total": 3,
+        "loss": 0.5,
+        "eta_s": 0.0,
+    }.items() <= last.items()
+
+
+def test_time_left_of_resumed_work_is_judged_from_the_resumption(bucket: Bucket) -> None:
+    with begin(bucket).progress(100, unit="img", description="x") as bar:
+        bar.start_at(98)
+        assert bar.eta_seconds is None
+        bar.advance(1)
+        assert bar.eta_seconds is not None
+        assert bar.eta_seconds < 5

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from mura_jobs.bucket import open_bucket
+from mura_jobs.errors import ConfigError, Stopped
+from mura_jobs.job.artifact import Artifact, ArtifactMissing
+from mura_jobs.job.config import Config
+from mura_jobs.job.job import Job
+from mura_jobs.job.shutdown import Shutdown
+from mura_jobs.job.stage import JobOptions, Stage, execute
+
+
+class CopyConfig(Config):
+    text: str = "hello"
+
+
+RUNS: list[str] = []
+
+
+def copy(config: CopyConfig, job: Job) -> None:
+    RUNS.append(config.text)
+    job.shutdown.check()
+    inputs = b"".join(artifact.read("text") for artifact in job.inputs.values())
+    job.output.put("text", inputs + config.text.encode())
+    job.output.publish({})
+
+
+FIRST = Stage("first", "write a text", CopyConfig, copy, place=lambda _: "first", needs=lambda _: ())
+SECOND = Stage(
+    "second", "append to it", CopyConfig, copy, place=lambda _: "second", needs=lambda _: ("first",)
+)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> JobOptions:
+    RUNS.clear()
+    return JobOptions(bucket=(tmp_path / "bucket").as_uri(), run_id="r", log="json")
+
+
+def test_a_stage_reads_what_the_earlier_one_published(options: JobOptions) -> None:
+    assert execute(FIRST, CopyConfig(), options, Shutdown()) == "published"
+    assert execute(SECOND, CopyConfig(text=" world"), options, Shutdown()) == "published"
+    assert Artifact.open(open_bucket(options.bucket), "runs/r/second").read("text") == b"hello world"
+
+
+def test_a_rerun_touches_nothing(options: JobOptions) -> None:
+    execute(FIRST, CopyConfig(), options, Shutdown())
+    manifest = open_bucket(options.bucket).read("runs/r/first/manifest.json")
+    assert execute(FIRST, CopyConfig(), options, Shutdown()) == "already published"
+    assert RUNS == ["hello"]
+    assert open_bucket(options.bucket).read("runs/r/first/manifest.json") == manifest
+
+
+def test_another_configuration_is_refused_before_any_work(options: JobOptions) -> None:
+    execute(FIRST, CopyConfig(), options, Shutdown())
+    with pytest.raises(ConfigError, match='text: "hello" → "other"'):
+        execute(FIRST, CopyConfig(text="other"), options, Shutdown())
+    assert RUNS == ["hello"]
+
+
+def test_a_changed_input_is_refused(options: JobOptions) -> None:
+    execute(FIRST, CopyConfig(), options, Shutdown())
+    execute(SECOND, CopyConfig(), options, Shutdown())
+    replace = JobOptions.parse(options.plain() | {"replace": True})
+    execute(FIRST, CopyConfig(text="other"), replace, Shutdown())
+    with pytest.raises(ConfigError, match="input first"):
+        execute(SECOND, CopyConfig(), options, Shutdown())
+    assert execute(SECOND, CopyConfig(), replace, Shutdown()) == "published"
+
+
+def test_a_missing_input_is_named(options: JobOptions) -> None:
+    with pytest.raises(ArtifactMissing, match="runs/r/first; run its stage first"):
+        execute(SECOND, CopyConfig(), options, Shutdown())
+
+
+def test_a_stopped_stage_publishes_nothing_and_is_on_record(options: JobOptions) -> None:
+    shutdown = Shutdown()
+    shutdown.requested = True
+    with pytest.raises(Stopped) as caught:
+        execute(FIRST, CopyConfig(), options, shutdown)
+    assert caught.value.exit_code == 143
+    bucket = open_bucket(options.bucket)
+    assert not bucket.exists("runs/r/first/manifest.json")
+    assert b'"stopped"' in bucket.read("runs/r/events/first-0.jsonl")
+
+
+def test_an_index_outside_the_count_is_refused() -> None:
+    with pytest.raises(ConfigError, match="index 2 must be below count 2"):
+        JobOptions.parse({"bucket": "file:///x", "run_id": "r", "index": 2, "count": 2})
+
+
+@pytest.mark.parametrize("run_id", ["", "A", "a/b", "-a", "../x", "a" * 64])
+def test_a_run_id_that_could_not_name_a_job_is_refused(run_id: str) -> None:
+    with pytest.raises(ConfigError, match="run_id"):
+        JobOptions.parse({"bucket": "file:///x", "run_id": run_id})
