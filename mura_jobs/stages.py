@@ -22,8 +22,8 @@ class RunConfig(Config):
     """Labels that get a generator of their own."""
     arms: Annotated[tuple[str, ...], Field(min_length=1)] = ("real", "real-duplicated", "real+synthetic")
     """Training sets to compare; the first is the one that the others are compared with: `real`,
-    `real-duplicated`, `real+synthetic` or `synthetic-only`, with an amount (-x0.5 per real image, -n960 images)
-    and a share of the real patients (-f0.25) where wanted: `real+synthetic-x0.5-f0.25`."""
+    `real-duplicated`, `real+synthetic` or `synthetic-only`, with an amount (-x0.5 per real image, -n960
+    images) and a share of the real patients (-f0.25) where wanted: `real+synthetic-x0.5-f0.25`."""
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
     """Seeds each arm is trained with, a count: 0 … seeds − 1."""
     phantom: PhantomConfig | None = None

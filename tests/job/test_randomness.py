@@ -37,5 +37,5 @@ def test_global_state_is_left_alone() -> None:
 
 def test_neighbouring_streams_are_uncorrelated() -> None:
     draws = np.stack([numpy_stream(0, "x", i).normal(size=2000) for i in range(8)])
-    correlation = np.corrcoef(draws)[np.triu_indices(8, 1)]
+    correlation = np.asarray(np.corrcoef(draws)) - np.eye(8)
     assert np.abs(correlation).max() < 0.1  # 4.5 standard errors
