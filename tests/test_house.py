@@ -81,7 +81,7 @@ ALL_CONFIGURATIONS = {
 
 
 def test_every_field_is_read_by_someone() -> None:
-    """No dead options: each field's name is read as an attribute somewhere outside the configuration itself."""
+    """No dead options: each field's name is read as an attribute somewhere."""
     read = {
         node.attr
         for path in MODULES

@@ -97,7 +97,7 @@ class Bucket(ABC):
 
     @abstractmethod
     def write(self, key: str, data: bytes) -> None:
-        """Put an object, new or in place of another: a reader sees the old or the new one, never a mixture."""
+        """Put an object, new or in place of another: readers see the old or the new, never a mixture."""
 
     @abstractmethod
     def create(self, key: str, data: bytes) -> bool:
@@ -165,16 +165,16 @@ class Bucket(ABC):
             created = self.create(key, data)
             if not created or self.create(key, b"second") or self.read(key) != data:
                 raise BucketUnsupported(
-                    f"{self.url}: the store ignores the condition of a conditional put (If-None-Match: *), so "
-                    "two jobs could publish over each other. Use a store that honours it, such as AWS S3, "
+                    f"{self.url}: the store ignores the condition of a conditional put (If-None-Match: *), "
+                    "so two jobs could publish over each other. Use a store that honours it, such as AWS S3, "
                     "SeaweedFS or a file:// folder"
                 )
             self.write(key, data[::-1])
             listed, end = list(self.list(key)), self.read(key, len(data) - 5)
             if listed != [Entry(key, len(data))] or end != data[4::-1]:
                 raise BucketError(
-                    f"{self.url}: wrote {key} with {len(data)} bytes, but then listed {listed} and read {end!r} "
-                    "at its end; the store, or a cache or proxy before it, is not consistent"
+                    f"{self.url}: wrote {key} with {len(data)} bytes, but then listed {listed} and read "
+                    f"{end!r} at its end; the store, or a cache or proxy before it, is not consistent"
                 )
         finally:
             self.delete([key])

@@ -32,6 +32,7 @@ def why_invalid(key: str) -> str | None:
     faults = {
         "it is empty, starts or ends with '/', or holds '//'": b"" in names,
         "it holds '.' or '..' as a name": b"." in names or b".." in names,
+        "it holds a backslash, which some stores take for a slash": b"\\" in encoded,
         "it holds a control character": any(byte < 32 or byte == 127 for byte in encoded),
         f"it has {len(encoded)} bytes, more than {MAX_KEY_BYTES}": len(encoded) > MAX_KEY_BYTES,
         f"one of its names has more than {MAX_NAME_BYTES} bytes": max(map(len, names)) > MAX_NAME_BYTES,

@@ -12,8 +12,9 @@ U = TypeVar("U")
 def in_order(function: Callable[[T], U], items: Iterable[T], workers: int) -> Iterator[U]:
     """Map `function` over `items` by `workers` threads, and yield the results in the order of `items`.
 
-    The threads run at most 2 × `workers` items ahead of the consumer. `items` is consumed in the calling thread.
-    The first exception is raised where its result would have been; what had not begun by then is dropped.
+    The threads run at most 2 × `workers` items ahead of the consumer. `items` is consumed in the calling
+    thread. The first exception is raised where its result would have been; what had not begun by
+    then is dropped.
     """
     pending: deque[Future[U]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="bucket")

@@ -1,9 +1,9 @@
 """What several seeds on one test set say about a score, and about the difference of two arms.
 
 Seeds are to a training recipe what readers are to an imaging method: each looks at the same patients. The
-analysis is that of multi-reader multi-case studies with seeds for readers (Obuchowski & Rockette 1995, degrees
-of freedom by Hillis 2007), the covariance between seeds taken from the patient-clustered bootstrap. With one
-seed it is the bootstrap's standard error, and says nothing about other seeds.
+analysis is that of multi-reader multi-case studies with seeds for readers (Obuchowski & Rockette 1995;
+degrees of freedom by Hillis 2007), the covariance between seeds taken from the patient-clustered bootstrap.
+With one seed it is the bootstrap's standard error, and says nothing about other seeds.
 """
 
 from dataclasses import dataclass
@@ -69,9 +69,9 @@ def estimate(seed_S: Floats, replicates_SB: Floats, patients: int) -> Estimate:
     """The mean over seeds, with the error of drawing other patients and other seeds.
 
     Write the value of seed s on test set c as θ + patients_c + seed_s + both_sc. The variance of the mean is
-    V(patients) + [V(seed) + V(both)] / S; the covariance of two seeds over resampled patients estimates the
-    first term, the seeds' variance on this test set the bracket (Obuchowski & Rockette 1995). It is never
-    taken to be less than the variance over patients of the mean of these very seeds.
+    V(patients) + [V(seed) + V(both)] / S. The covariance of two seeds over resampled patients estimates the
+    first term, the variance between seeds on this test set the bracket (Obuchowski & Rockette 1995). The
+    bracket is never taken to be less than V(both), which the bootstrap knows: few seeds may agree by luck.
 
     Args:
         seed_S: the value on the test set for each seed; for a comparison, the paired difference of two arms.
@@ -80,23 +80,18 @@ def estimate(seed_S: Floats, replicates_SB: Floats, patients: int) -> Estimate:
     """
     seeds = len(seed_S)
     unbiased = patients / (patients - 1)  # the bootstrap's variance of a mean is short by this factor
-    over_patients = float(replicates_SB.mean(axis=0).var(ddof=1)) * unbiased
+    fixed = float(replicates_SB.mean(axis=0).var(ddof=1)) * unbiased
     if seeds == 1:
-        total, over_seeds = over_patients, 0.0
+        shared, over_seeds = fixed, 0.0
     else:
-        over_seeds = float(seed_S.var(ddof=1)) / seeds
         own = float(replicates_SB.var(axis=1, ddof=1).mean()) * unbiased
-        shared = (seeds * over_patients - own) / (seeds - 1)  # mean covariance of two seeds
-        total = max(over_seeds + max(shared, 0.0), over_patients)
+        shared = max((seeds * fixed - own) / (seeds - 1), 0.0)  # mean covariance of two seeds
+        over_seeds = max(float(seed_S.var(ddof=1)), own - shared) / seeds
+    total = shared + over_seeds
+    limit = float(patients - 1)
     return Estimate(
         value=float(seed_S.mean()),
         error=float(np.sqrt(total)),
-        freedom=_freedom(total, over_seeds, seeds, patients),
-        patient_error=float(np.sqrt(over_patients)),
+        freedom=min(limit, (seeds - 1) * (total / over_seeds) ** 2) if over_seeds else limit,
+        patient_error=float(np.sqrt(fixed)),
     )
-
-
-def _freedom(total: float, over_seeds: float, seeds: int, patients: int) -> float:
-    """Hillis's (2007) degrees of freedom, but no more than patients − 1."""
-    limit = float(patients - 1)
-    return min(limit, (seeds - 1) * (total / over_seeds) ** 2) if over_seeds else limit
