@@ -1,0 +1,67 @@
+"""The main job, end to end, as a user runs it."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from mura_jobs.bucket import open_bucket
+from mura_jobs.stages import RunConfig, plan
+from tests.pipeline.runs import TINY, digests, read_everything, run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, subprocess.CompletedProcess[str]]:
+    url = (tmp_path_factory.mktemp("pipeline") / "bucket with ü").as_uri()
+    return url, run(url)
+
+
+def test_a_run_publishes_every_stage_and_says_where_the_report_is(
+    finished: tuple[str, subprocess.CompletedProcess[str]],
+) -> None:
+    url, done = finished
+    assert done.returncode == 0, done.stderr
+    config = RunConfig.parse(yaml.safe_load(TINY.read_text()))
+    expected = {instance.stage.prefix(instance.config, "r") for instance in plan(config)}
+    bucket = open_bucket(url)
+    assert digests(bucket).keys() == expected
+    assert read_everything(bucket) > len(expected)
+    assert done.stdout.strip() == f"report: {url}/runs/r/report/index.html"
+    assert bucket.read("runs/r/report/index.html").startswith(b"<!doctype html>")
+
+
+def test_a_second_run_changes_nothing(finished: tuple[str, subprocess.CompletedProcess[str]]) -> None:
+    url, _ = finished
+    bucket = open_bucket(url)
+
+    def contents() -> dict[str, bytes]:
+        return {entry.key: bucket.read(entry.key) for entry in bucket.list() if "/events/" not in entry.key}
+
+    before = contents()
+    done = run(url)
+    assert done.returncode == 0, done.stderr
+    assert contents() == before
+    assert done.stderr.count('"already published"') == len(digests(bucket))
+
+
+def test_another_configuration_is_refused_by_name(
+    finished: tuple[str, subprocess.CompletedProcess[str]],
+) -> None:
+    url, _ = finished
+    before = digests(open_bucket(url))
+    done = run(url, "--train-cnn.epochs", "3")
+    assert done.returncode == 64
+    assert "train-cnn.epochs: 2 → 3" in done.stderr
+    assert digests(open_bucket(url)) == before
+
+
+def test_s3_and_a_folder_give_the_same_bytes(
+    finished: tuple[str, subprocess.CompletedProcess[str]], s3_bucket_url: str, s3_endpoint: str
+) -> None:
+    """The same run over the wire against a real S3 server publishes the same content."""
+    url, _ = finished
+    done = run(s3_bucket_url, "--endpoint", s3_endpoint)
+    assert done.returncode == 0, done.stderr
+    bucket = open_bucket(s3_bucket_url, s3_endpoint)
+    assert digests(bucket) == digests(open_bucket(url))
+    assert read_everything(bucket)
