@@ -1,0 +1,1 @@
+"""Generated shoulder radiographs in MURA's layout, whose findings and flaws are known."""

@@ -1,0 +1,67 @@
+"""All cores of this machine on one stream of work."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
+import multiprocessing
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FEW = 24
+"""Up to so many items are done right here: starting processes takes longer."""
+
+
+def cores() -> int:
+    """Cores this process may use, a container's CPU limit counted."""
+    allowed = len(os.sched_getaffinity(0))
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    if limit.exists():
+        quota, period = limit.read_text().split()
+        if quota != "max":
+            return max(min(allowed, round(int(quota) / int(period))), 1)
+    return allowed
+
+
+def parallel_map(function: Callable[[T], R], items: Iterable[T], *, ahead: int = 4) -> Iterator[R]:
+    """`function` of each item, in order, computed in one process per core.
+
+    At most `ahead` items per core are in flight, so memory does not grow with the number of items. The
+    iterable is drawn from in this process while the others compute. An exception of `function` is raised here.
+
+    Args:
+        function: a module's top-level function; arguments and results travel between processes.
+        items: what to map over.
+        ahead: items per core that may be waiting or done but not yet taken.
+    """
+    stream = iter(items)
+    few = list(islice(stream, FEW + 1))
+    workers = cores()
+    if len(few) <= FEW or workers == 1:
+        yield from map(function, few)
+        yield from map(function, stream)
+        return
+    # Forking a process that runs threads can deadlock, and the bucket's transfers run threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in chain(few, stream):
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= ahead * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """One process per core is enough: its libraries need no threads of their own."""
+    cv2.setNumThreads(1)
