@@ -12,7 +12,7 @@ def require_valid_key(key: str, *, where: str) -> None:
     """Check that every kind of bucket can hold this key, and that none takes it for something outside.
 
     A key is a relative path of non-empty names other than "." and "..", in valid Unicode without control
-    characters, with at most 1024 bytes of UTF-8 as a whole and 255 a name.
+    characters and backslashes, with at most 1024 bytes of UTF-8 as a whole and 255 a name.
 
     Raises:
         InvalidKey: naming the key, the bucket (`where`) and what is wrong.
@@ -20,6 +20,17 @@ def require_valid_key(key: str, *, where: str) -> None:
     reason = why_invalid(key)
     if reason:
         raise InvalidKey(f"{where}: {key[:200]!r} can't be a key: {reason}")
+
+
+def require_valid_prefix(prefix: str, *, where: str) -> None:
+    """Check that a listing's prefix stays inside: all of it up to the last slash must be a valid key.
+
+    Raises:
+        InvalidKey: as `require_valid_key`.
+    """
+    folder, slash, _ = prefix.rpartition("/")
+    if slash:
+        require_valid_key(folder, where=where)
 
 
 def why_invalid(key: str) -> str | None:

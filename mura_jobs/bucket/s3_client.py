@@ -1,0 +1,70 @@
+"""One boto3 client, and one way of sending requests with it: retried, and with errors that say what to do."""
+
+from collections.abc import Callable
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from boto3.session import Session
+from botocore.config import Config
+
+from mura_jobs.bucket.s3_errors import S3_ERRORS, is_transient, translate
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+"""Longest wait for the next bytes of an answer."""
+FIRST_DELAY_SECONDS = 0.25
+MAX_DELAY_SECONDS = 20.0
+
+
+def connect(endpoint: str | None, connections: int) -> "S3Client":
+    """A client whose credentials, region and, where `endpoint` is None, endpoint come from boto3's settings.
+
+    It does not retry: `send` does.
+    """
+    once = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=connections,
+        tcp_keepalive=True,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    # other servers than AWS have neither a host name per bucket nor, often, the newer checksums
+    plain = Config(
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    session = Session()
+    client: S3Client = session.client("s3", endpoint_url=endpoint, config=once)
+    if ".amazonaws.com" in (urlsplit(client.meta.endpoint_url).hostname or ""):
+        return client
+    other: S3Client = session.client("s3", endpoint_url=endpoint, config=once.merge(plain))
+    return other
+
+
+def send(request: Callable[[], T], *, where: str, attempts: int) -> T:
+    """Send a request, and again when it fails in a way that may pass, with growing pauses between.
+
+    Ten attempts outlast a store that is away for half a minute. botocore's own retries would not do: they end
+    before the body of an answer is read, and all threads of a client share a budget of 100 retries, which 32
+    threads use up in the first three seconds of an outage.
+
+    Raises:
+        BucketError: as `translate` says.
+    """
+    for attempt in range(1, attempts + 1):
+        try:
+            return request()
+        except S3_ERRORS as error:
+            if attempt == attempts or not is_transient(error):
+                raise translate(error, where=where, attempts=attempt) from error
+        delay = min(FIRST_DELAY_SECONDS * 2 ** (attempt - 1), MAX_DELAY_SECONDS)
+        time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the threads, keeps no secret
+    raise AssertionError("a bucket needs at least one attempt")
