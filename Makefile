@@ -20,6 +20,7 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 demo: $(VENV)/installed ## Run the whole pipeline on generated radiographs (CPU, minutes) into ./demo
+	@mkdir -p "$(DEMO)"
 	$(BIN)/mura-jobs run --preset demo --bucket "file://$(abspath $(DEMO))" --run-id demo
 
 lint: $(VENV)/installed ## Check style and types

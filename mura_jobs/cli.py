@@ -46,9 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="mura-jobs", allow_abbrev=False, description="Do synthetic bone X-rays improve a classifier?"
-    )
+    parser = Parser(prog="mura-jobs", description="Do synthetic bone X-rays improve a classifier?")
     parser.add_argument("--version", action="version", version=f"mura-jobs {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_command(commands, "run", "run all stages on this machine, in order", RunConfig, "the run")
@@ -62,7 +60,6 @@ def _add_command(commands: Any, name: str, about: str, config: type[BaseModel], 
     command = commands.add_parser(
         name,
         help=about,
-        allow_abbrev=False,
         description=f"{about[0].upper()}{about[1:]}. Flags override the file, the file overrides the preset.",
     )
     source = command.add_argument_group("configuration file")

@@ -111,7 +111,11 @@ def _written(default: object) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our exit code: a wrong command line is a wrong configuration."""
+    """argparse, with our exit code: a wrong command line is a wrong configuration. Flags are never guessed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Report a wrong command line.

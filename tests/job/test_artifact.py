@@ -3,15 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import ConfigError, InputError
 from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, read_manifest, withdraw
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Bucket:
-    return open_bucket((tmp_path / "bucket").as_uri())
 
 
 def draft(bucket: Bucket, size: int = 1, source: str = "d0", *, plain_names: bool = False) -> Draft:

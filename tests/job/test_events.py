@@ -1,18 +1,11 @@
 import json
-from pathlib import Path
 
 import pytest
 
-from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.job.events import Events
 
 KEY = "runs/r/events/stage-0.jsonl"
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Bucket:
-    return open_bucket((tmp_path / "bucket").as_uri())
 
 
 def begin(bucket: Bucket, rank: int = 0) -> Events:

@@ -1,4 +1,3 @@
-from pathlib import Path
 
 import pytest
 
@@ -33,9 +32,9 @@ SECOND = Stage(
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> JobOptions:
+def options(bucket_url: str) -> JobOptions:
     RUNS.clear()
-    return JobOptions(bucket=(tmp_path / "bucket").as_uri(), run_id="r", log="json")
+    return JobOptions(bucket=bucket_url, run_id="r", log="json")
 
 
 def test_a_stage_reads_what_the_earlier_one_published(options: JobOptions) -> None:
