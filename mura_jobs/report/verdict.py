@@ -82,11 +82,12 @@ def baselines(arms: Sequence[str]) -> dict[str, str]:
 
 def controls(arms: Sequence[str]) -> dict[str, str]:
     """For each `real+synthetic` arm, the trained arm with as many copies of real images in their place."""
+    parsed = [Arm.parse(arm) for arm in arms]
+    copies = {(arm.amount, arm.fraction): arm.name for arm in parsed if arm.kind == "real-duplicated"}
     return {
-        arm: control
-        for arm in arms
-        if Arm.parse(arm).kind == "real+synthetic"
-        and (control := arm.replace("real+synthetic", "real-duplicated", 1)) in arms
+        arm.name: copies[arm.amount, arm.fraction]
+        for arm in parsed
+        if arm.kind == "real+synthetic" and (arm.amount, arm.fraction) in copies
     }
 
 

@@ -1,0 +1,117 @@
+"""The findings in sentences, each with its numbers."""
+
+from collections.abc import Sequence
+
+from mura_jobs.report.config import ReportConfig
+from mura_jobs.report.verdict import Comparison, Verdict
+
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "accuracy": "accuracy",
+    "kappa": "Cohen’s kappa",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier score",
+}
+
+ANSWERS = {
+    "helps": "Yes: they helped",
+    "hurts": "No: they hurt",
+    "no evidence": "No evidence that they help or hurt",
+    "mixed": "It depends: some amounts helped, others hurt",
+    "not asked": "Not asked: no arm adds synthetic radiographs to real ones",
+    "void": "No verdict: training and test are not separate",
+}
+"""Answers to the page's question, "Do synthetic radiographs make the classifier better?"."""
+
+
+def number(value: float) -> str:
+    """A score with three decimals, with a true minus sign."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A difference with three decimals and its sign."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """A p-value as it is printed: "p = 0.031", "p < 0.001"."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def answer(verdict: Verdict) -> str:
+    """The headline."""
+    if verdict.answer == "no evidence" and verdict.lead is not None and verdict.lead.irrelevant:
+        return "No relevant difference"
+    return ANSWERS[verdict.answer]
+
+
+def explain(
+    verdict: Verdict, against_controls: Sequence[Comparison], config: ReportConfig, family: int
+) -> list[str]:
+    """What the headline rests on, as sentences.
+
+    Args:
+        verdict: the answer.
+        against_controls: the arms with synthetic radiographs against those with copies of real ones.
+        config: metric, level, power and seeds.
+        family: comparisons that Holm's procedure allowed for.
+    """
+    lead = verdict.lead
+    if lead is None:
+        return ["Add an arm such as real+synthetic to the run to ask the question."]
+    sentences = []
+    if verdict.answer == "void":
+        sentences.append("A check of the split below is broken, so the numbers on this page prove nothing.")
+    sentences += [_effect(lead, config, family), _power(lead, config)]
+    control = next((c for c in against_controls if c.arm == lead.arm), None)
+    if control is not None:
+        sentences.append(_control(control, config))
+    sentences.append(_seeds(config.seeds))
+    return sentences
+
+
+def _effect(lead: Comparison, config: ReportConfig, family: int) -> str:
+    allowance = f", allowing for {family} comparisons" if family > 1 else ""
+    score = f"{config.unit} {METRIC_NAMES[config.metric]}"
+    return (
+        f"From {lead.baseline} to {lead.arm}, {score} changed by {signed(lead.effect.value)} "
+        f"({_interval(lead, config)}; {p_value(lead.p_holm)}{allowance})."
+    )
+
+
+def _power(lead: Comparison, config: ReportConfig) -> str:
+    if lead.detectable is None:
+        return "Both arms predict exactly the same: nothing tells what could have been detected."
+    sentence = (
+        f"The smallest true change that this test set would have shown with {config.power:.0%} probability is "
+        f"{number(lead.detectable)}"
+    )
+    interest = number(config.effect_of_interest)
+    if lead.detectable > config.effect_of_interest:
+        return f"{sentence}, more than the {interest} of interest: effects in between could be missed."
+    return f"{sentence}, less than the {interest} of interest."
+
+
+def _control(control: Comparison, config: ReportConfig) -> str:
+    meaning = {
+        "helps": "synthetic radiographs did more than copies",
+        "hurts": "copies did better than synthetic radiographs",
+        "no evidence": "they were not shown to differ from copies",
+    }[control.decision]
+    return (
+        f"Against the control {control.baseline}, which adds as many copies of real radiographs, the change was "
+        f"{signed(control.effect.value)} ({_interval(control, config)}; {p_value(control.p_holm)}): {meaning}."
+    )
+
+
+def _interval(comparison: Comparison, config: ReportConfig) -> str:
+    low, high = comparison.interval
+    return f"{config.level:.0%} interval {signed(low)} to {signed(high)}"
+
+
+def _seeds(seeds: int) -> str:
+    if seeds == 1:
+        return "With one seed, this is about these very networks, not about the way they were trained."
+    return f"Effects are means over {seeds} seeds; intervals allow for other patients and other seeds."
