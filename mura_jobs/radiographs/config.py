@@ -58,23 +58,23 @@ class CleaningConfig(Config):
     """Percentile of the cropped picture's grey values that becomes black (0 to below 50)."""
 
     window_high: Annotated[float, Field(gt=50, le=100)] = 99.5
-    """Percentile of the anatomy's grey values, burnt-in text excepted, that becomes white (above 50 to 100)."""
+    """Percentile of the same, markers excepted, that becomes white (above 50 to 100)."""
 
     square: Literal["pad", "crop", "stretch"] = "pad"
     """How a picture becomes square: `pad` centres it on black, `crop` keeps the centre of the longer side,
     `stretch` gives up the aspect ratio, as the notebook did."""
 
-    sharpen: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """Sharpness factor after resizing as Pillow's enhancer counts it minus one: 0 leaves the picture as it is,
-    1 is the notebook's factor of 2."""
+    sharpen: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Sharpness after resizing, as Pillow's enhancer counts it (0 to 10): 1 leaves the picture, 2 is the
+    notebook's."""
 
 
 class PreprocessConfig(Config):
     """From raw radiographs to a packed data set."""
 
     source: Annotated[str, Field(min_length=1)] = "raw/MURA-v1.1"
-    """Where the radiographs lie in the bucket: the prefix of a tree in MURA's layout, the key of its `.zip`, or
-    the key of a `.csv` with the columns path, label, patient, study, split and perhaps body_part."""
+    """Where the radiographs lie in the bucket: the prefix of a tree in MURA's layout, the key of its `.zip`,
+    or the key of a `.csv` with the columns path, label, patient, study, split and perhaps body_part."""
 
     body_parts: Annotated[tuple[str, ...], Field(min_length=1)] = ("XR_SHOULDER",)
     """Body parts to take, as MURA names them (`XR_SHOULDER`, `XR_WRIST` …), or `all`."""
@@ -92,8 +92,8 @@ class PreprocessConfig(Config):
     """What is done to each picture."""
 
     unreadable_share: Fraction = 0.0
-    """Share of unreadable images above which the stage stops (0 to 1). Below it they are named in the summary and
-    left out; none is ever replaced."""
+    """Share of unreadable images above which the stage stops (0 to 1). Up to it they are named in the summary
+    and left out; none is ever replaced."""
 
     shard_images: Annotated[int, Field(ge=1)] = 4096
     """Images in one `.npy` file of the output."""

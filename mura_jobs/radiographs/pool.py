@@ -33,7 +33,8 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T], *, ahead: int =
     """`function` of each item, in order, computed in one process per core.
 
     At most `ahead` items per core are in flight, so memory does not grow with the number of items. The
-    iterable is drawn from in this process while the others compute. An exception of `function` is raised here.
+    iterable is drawn from in this process while the others compute. An exception of `function` is raised
+    here.
 
     Args:
         function: a module's top-level function; arguments and results travel between processes.

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from mura_jobs.job.config import Label
 from mura_jobs.job.randomness import numpy_stream
 from mura_jobs.radiographs.config import PhantomConfig
-from mura_jobs.radiographs.phantom.anatomy import VIEWS, Anatomy, Stance, View, scene
+from mura_jobs.radiographs.phantom.anatomy import VIEWS, Anatomy, Stance, View
 from mura_jobs.radiographs.phantom.findings import Finding
 from mura_jobs.radiographs.phantom.flaws import Flaws, field_mask, lay, marker_mask, picture_shape
 from mura_jobs.radiographs.phantom.geometry import Affine, Grid, Image, Points
 from mura_jobs.radiographs.phantom.physics import develop, optical_depth
 from mura_jobs.radiographs.phantom.solids import Scene
+from mura_jobs.radiographs.phantom.views import scene
 
 _LEAD = 6.0  # e-foldings that a marker of lead takes
 
@@ -35,7 +36,7 @@ class StudyPlan:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about one picture. Boxes are (left, top, right, bottom) in pixels, None where there is nothing."""
+    """What is known about one picture. Boxes are (left, top, right, bottom) in pixels, None for nothing."""
 
     side: str
     view: View
@@ -155,8 +156,8 @@ def _box(points: Points, shape: tuple[int, int]) -> tuple[int, int, int, int] | 
 def _quarter_turned(truth: Truth, height: int) -> Truth:
     """The truth after the picture, `height` pixels high, was turned by 90° clockwise."""
 
-    def turn(box: tuple[int, int, int, int] | None) -> tuple[int, int, int, int] | None:
-        return None if box is None else (height - box[3], box[0], height - box[1], box[2])
+    def turn(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        return height - box[3], box[0], height - box[1], box[2]
 
     corners = np.array(truth.field).reshape(4, 2)
     field = np.roll(np.stack([height - corners[:, 1], corners[:, 0]], axis=1), 1, axis=0)
@@ -164,6 +165,6 @@ def _quarter_turned(truth: Truth, height: int) -> Truth:
         truth,
         field=tuple(float(v) for v in field.ravel()),
         crop_box=turn(truth.crop_box),
-        finding_box=turn(truth.finding_box),
-        marker_box=turn(truth.marker_box),
+        finding_box=truth.finding_box and turn(truth.finding_box),
+        marker_box=truth.marker_box and turn(truth.marker_box),
     )

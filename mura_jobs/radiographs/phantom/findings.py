@@ -126,10 +126,11 @@ class Finding:
     def _clavicle_plate(self, scene: Scene) -> tuple[tuple[Points, Points], list[Points]]:
         middle = _middle_line(self._bone(scene))
         start = 0.12 + 0.2 * self.place
-        span = middle[int(start * len(middle)) : int((start + 0.42) * len(middle))] + (0, -3.0)
+        span = middle[int(start * len(middle)) : int((start + 0.42) * len(middle))] + np.array([0, -3.0])
         holes = span[np.linspace(1, len(span) - 2, 7).astype(int)]
         screws = [
-            np.stack([at, at + (1.2 * jag, 15 + jag)]) for at, jag in zip(holes, self.jags, strict=False)
+            np.stack([at, at + np.array([1.2 * jag, 15 + jag])])
+            for at, jag in zip(holes, self.jags, strict=False)
         ]
         return (tube(span[:: max(len(span) // 6, 1)], np.array([9.0, 10.0, 9.0])), holes), screws
 

@@ -38,7 +38,7 @@ class Flaws:
     upright: bool
     """Whether the longer side is the vertical one."""
     framing: Framing
-    margins: tuple[float, float, float, float]
+    margins: tuple[float, ...]
     """Left, top, right, bottom of the exposed field, as fractions of the picture's sides."""
     rotation: float
     """Degrees by which the field, with all that is in it, lies turned in the picture, clockwise."""
@@ -82,7 +82,7 @@ class Flaws:
             aspect=_aspect(random),
             upright=bool(chance[3] < 0.55),
             framing=framing,
-            margins=tuple(float(margin) for margin in margins),  # type: ignore[arg-type] - four of them
+            margins=tuple(float(margin) for margin in margins),
             rotation=float(angle) if turned else 0.0,
             tilt=float(random.normal(0, 4)),
             quarter_turns=int(random.integers(1, 4)) if chance[4] < 0.03 * flaws else 0,
@@ -97,7 +97,7 @@ class Flaws:
         )
 
     def field(self, shape: tuple[int, int]) -> Points:
-        """Corners (4, 2) in pixels of the exposed field in a picture of a shape, clockwise from its top left."""
+        """Corners (4, 2) in pixels of the exposed field in a picture of a shape, clockwise."""
         height, width = shape
         left, top, right, bottom = self.margins
         box = np.array([(left, top), (1 - right, top), (1 - right, 1 - bottom), (left, 1 - bottom)]) * (
@@ -130,7 +130,7 @@ def field_mask(flaws: Flaws, shape: tuple[int, int]) -> Image:
     mask = np.zeros(shape, np.uint8)
     corners = np.round((flaws.field(shape) - 0.5) * 16).astype(np.int32)
     cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, 4)
-    return mask.astype(np.float32) / 255
+    return np.asarray(mask / 255, np.float32)
 
 
 def marker_mask(marker: Marker, field: Points, shape: tuple[int, int]) -> tuple[Image, NDArray[np.float64]]:
@@ -138,7 +138,7 @@ def marker_mask(marker: Marker, field: Points, shape: tuple[int, int]) -> tuple[
     stamp = _stamp(marker)
     x_axis, y_axis = field[1] - field[0], field[3] - field[0]
     centre = field[0] + marker.place[0] * x_axis + marker.place[1] * y_axis
-    scale = marker.height * min(np.linalg.norm(x_axis), np.linalg.norm(y_axis)) / _LETTER
+    scale = marker.height * float(min(np.linalg.norm(x_axis), np.linalg.norm(y_axis))) / _LETTER
     middle = np.array([stamp.shape[1], stamp.shape[0]]) / 2
     turn = rotation(marker.degrees) * scale
     matrix = np.column_stack([turn, centre - turn @ middle])
@@ -161,7 +161,7 @@ def _stamp(marker: Marker) -> Image:
         cv2.putText(stamp, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 6, cv2.LINE_AA)
     if marker.ring:
         cv2.circle(stamp, (60, 40), 36, 255, 4, cv2.LINE_AA)
-    return np.asarray(stamp, np.float32) / 255
+    return np.asarray(stamp / 255, np.float32)
 
 
 def _marker(random: np.random.Generator, side: str) -> Marker:

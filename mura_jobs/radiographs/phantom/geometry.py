@@ -1,8 +1,8 @@
 """Outlines in millimetres, and the thickness of the solids behind them on a pixel grid.
 
-A bone is drawn from its outline: the distance to the outline, seen as the depth under the surface of a rounded
-solid, gives the length of an X-ray's path through it. So cortex is brightest just inside the edge, where
-rays run along it, as in a real radiograph.
+A bone is drawn from its outline: the distance to the outline, seen as the depth under the surface of a
+rounded solid, gives the length of an X-ray's path through it. So cortex is brightest just inside the edge,
+where rays run along it, as in a real radiograph.
 """
 
 from dataclasses import dataclass
@@ -53,6 +53,16 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: fl
     return local @ rotation(degrees).T + np.asarray(centre)
 
 
+def thicker(outline: Points, millimetres: float) -> Points:
+    """A closed outline moved outwards along its normals."""
+    tangent = np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)
+    x, y = outline.T
+    clockwise = np.sign(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))
+    normal = clockwise * np.stack([tangent[:, 1], -tangent[:, 0]], axis=1)
+    length = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    return np.asarray(outline + millimetres * normal / length)
+
+
 def rotation(degrees: float) -> NDArray[np.float64]:
     """(2, 2) rotation, clockwise on the screen, where y points down."""
     angle = np.deg2rad(degrees)
@@ -68,7 +78,7 @@ class Affine:
 
     def __call__(self, points: Points) -> Points:
         """Map positions, shape (n, 2)."""
-        return points @ self.linear.T + self.offset
+        return np.asarray(points @ self.linear.T + self.offset)
 
     def __matmul__(self, first: "Affine") -> "Affine":
         return Affine(self.linear @ first.linear, self.linear @ first.offset + self.offset)
@@ -133,6 +143,6 @@ def depth_under(mask: NDArray[np.uint8], px_per_mm: float) -> Image:
 
 
 def chord(depth: Image, radius: Image | float) -> Image:
-    """Path (mm) of a ray through a rounded solid of half thickness `radius`, `depth` mm inside its outline."""
+    """Path (mm) of a ray `depth` mm inside the outline of a rounded solid of half thickness `radius`."""
     above = np.clip(depth, 0, radius)
     return np.asarray(2 * np.sqrt(above * (2 * radius - above)), np.float32)

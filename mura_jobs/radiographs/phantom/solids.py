@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from mura_jobs.radiographs.phantom.geometry import Affine, Grid, Image, Points, chord, depth_under
 
 Profile = NDArray[np.float64]
-"""(n, 4) rows: position along the bone's axis, half thickness and cortex thickness, all in mm, and the share of the
-inside that is bone (spongy ends 0.2 to 0.3, a marrow cavity below 0.1)."""
+"""(n, 4) rows: position along the bone's axis, half thickness and cortex thickness, all in mm, and the
+share of the inside that is bone (0.2 to 0.3 in spongy ends, below 0.1 in a marrow cavity)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Metal:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that stands in the beam for one view, in the frame of `anatomy`."""
+    """All that stands in the beam for one view, in the frame of `outlines`."""
 
     bones: tuple[Bone, ...]
     body: tuple[Points, ...]
