@@ -1,0 +1,1 @@
+"""Adaptive discriminator augmentation (ADA, section 2 and appendix B)."""
