@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 import json
 from pathlib import Path
 import sys
@@ -60,12 +61,15 @@ def _add_command(commands: Any, name: str, about: str, config: type[BaseModel], 
     command = commands.add_parser(
         name,
         help=about,
-        description=f"{about[0].upper()}{about[1:]}. Flags override the file, the file overrides the preset.",
+        description=f"{about[0].upper()}{about[1:]}. Flags override files, files override the defaults.",
     )
-    source = command.add_argument_group("configuration file")
-    source.add_argument("--config", metavar="FILE", type=Path, help="YAML file with a run's configuration")
-    source.add_argument(
-        "--preset", metavar="NAME", help=f"a configuration that is shipped: {', '.join(_preset_names())}"
+    command.add_argument_group("configuration file").add_argument(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="YAML file with a run's configuration, or preset:NAME for one that is shipped "
+        f"({', '.join(_preset_names())}); given twice, the later overrides the earlier",
     )
     add_flags(command, JobOptions, "where and how")
     add_flags(command, config, title)
@@ -111,27 +115,30 @@ def _record(config: RunConfig, options: JobOptions) -> None:
 
 
 def _file_values(options: argparse.Namespace) -> dict[str, Any]:
-    """What the preset and the file say together.
+    """What all configuration files say together.
 
     Raises:
         ConfigError: one of them can't be found or read.
     """
     values: dict[str, Any] = {}
-    if options.preset is not None:
-        if options.preset not in _preset_names():
-            raise ConfigError(f"preset {options.preset!r} is unknown; known: {', '.join(_preset_names())}")
-        values = yaml.safe_load((PRESETS / f"{options.preset}.yaml").read_text("utf-8"))
-    if options.config is not None:
+    for name in options.config:
         try:
-            from_file = yaml.safe_load(options.config.read_text("utf-8"))
+            found = yaml.safe_load(_config_file(name).read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"configuration file {options.config} can't be read: {error}") from None
-        if not isinstance(from_file, dict | None):
-            raise ConfigError(
-                f"configuration file {options.config} holds a {type(from_file).__name__}, not a mapping"
-            )
-        values = merged(values, from_file or {})
+            raise ConfigError(f"configuration file {name} can't be read: {error}") from None
+        if not isinstance(found, dict | None):
+            raise ConfigError(f"configuration file {name} holds a {type(found).__name__}, not a mapping")
+        values = merged(values, found or {})
     return values
+
+
+def _config_file(name: str) -> Traversable:
+    prefix, _, preset = name.partition(":")
+    if prefix != "preset":
+        return Path(name)
+    if preset not in _preset_names():
+        raise ConfigError(f"preset {preset!r} is unknown; known: {', '.join(_preset_names())}")
+    return PRESETS / f"{preset}.yaml"
 
 
 def _preset_names() -> list[str]:

@@ -30,7 +30,7 @@ def test_help_documents_each_command(command: str, capsys: pytest.CaptureFixture
         ),
         (["preprocess", "--bucket", "file:///x", "--run-id", "r", "--resolutoin", "32"], "--resolutoin"),
         (["train-gan", "--bucket", "file:///x", "--run-id", "r"], "train-gan.label: missing"),
-        (["run", "--bucket", "file:///x", "--run-id", "r", "--preset", "dmeo"], "known: "),
+        (["run", "--bucket", "file:///x", "--run-id", "r", "--config", "preset:dmeo"], "known: "),
         (["run", "--bucket", "ftp://x", "--run-id", "r"], "ftp"),
         (["frobnicate"], "frobnicate"),
         ([], "COMMAND"),
