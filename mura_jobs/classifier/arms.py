@@ -68,7 +68,7 @@ class Arm:
         """Whether synthetic radiographs are trained on."""
         return self.kind in ("real+synthetic", "synthetic-only")
 
-    def extra(self, real: int) -> int:
+    def extra_images(self, real: int) -> int:
         """Extra images of one label, of which there are `real` real ones in this arm."""
         if self.amount is None:
             return 0

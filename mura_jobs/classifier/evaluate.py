@@ -1,0 +1,163 @@
+"""Scoring: the logits of images, the decision threshold, and the scores in short."""
+
+from dataclasses import dataclass
+import io
+import json
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+import pandas as pd
+import safetensors.torch
+from scipy.special import expit
+from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss, roc_auc_score
+import torch
+from torch import Tensor
+import torch.nn.functional as F
+
+from mura_jobs.classifier.config import EvaluateConfig, TrainCnnConfig
+from mura_jobs.classifier.network import Classifier, build
+from mura_jobs.errors import InputError
+from mura_jobs.job.artifact import Artifact
+from mura_jobs.job.job import Job
+from mura_jobs.radiographs.packed import Packed
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def prepare(images_NHW: Tensor, size: int) -> Tensor:
+    """uint8 images to the network's input: grey values in [0, 1], shape (N, 1, size, size)."""
+    x = images_NHW[:, None].float() / 255
+    if x.shape[-1] != size:
+        x = F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A network and how it is to be applied."""
+
+    network: Classifier
+    size: int
+    """Side of its input in pixels."""
+    precision: Literal["float32", "bfloat16"]
+
+    @torch.no_grad()
+    def logits(self, images_NHW: Tensor, batch: int) -> Tensor:
+        """Logits of uint8 images, shape (N,), float32, on the images' device."""
+        self.network.eval()
+        parts = []
+        for images in torch.split(images_NHW, batch):
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                parts.append(self.network(prepare(images, self.size)).float())
+        return torch.cat(parts) if parts else torch.empty(0, device=images_NHW.device)
+
+    def predict(self, packed: Packed, batch: int, device: str) -> pd.DataFrame:
+        """One row an image: key, patient, study, body_part, split, label, logit, probability."""
+        logits = self.logits(torch.from_numpy(packed.images()).to(device), batch).cpu().numpy()
+        columns = ["key", "patient", "study", "body_part", "split", "label"]
+        probability = expit(logits.astype(np.float64))
+        table: pd.DataFrame = packed.index[columns].assign(logit=logits, probability=probability)
+        return table
+
+
+def load_scorer(artifact: Artifact, device: str) -> tuple[Scorer, float]:
+    """The network of a published `train-cnn`, and its decision threshold."""
+    config = TrainCnnConfig.parse(artifact.manifest.config, artifact.prefix)
+    metrics = json.loads(artifact.read("metrics.json"))
+    network = build(config.network, metrics["input_size"], config.seed, pretrained=None)
+    network.load_state_dict(safetensors.torch.load(artifact.read("weights.safetensors")))
+    return Scorer(network.to(device), metrics["input_size"], config.precision), metrics["threshold"]
+
+
+def choose_threshold(
+    positive_N: Bools, probability_N: Floats, rule: Literal["youden", "accuracy", "half"]
+) -> float:
+    """The probability from which an image is called positive.
+
+    It lies midway between two neighbouring probabilities; of equally good places, that nearest to 0.5 is
+    taken.
+
+    Args:
+        positive_N: labels, of the split `select` only.
+        probability_N: the network's probabilities of the same images.
+        rule: `youden` maximises sensitivity + specificity (Youden 1950), `accuracy` the share of right calls,
+            `half` is 0.5.
+    """
+    if rule == "half":
+        return 0.5
+    levels = np.unique(probability_N)
+    candidates = np.concatenate([[0.5], (levels[1:] + levels[:-1]) / 2])
+    called_CN = probability_N[None] >= candidates[:, None]
+    right_CN = called_CN == positive_N[None]
+    if rule == "youden":
+        score_C = right_CN[:, positive_N].mean(axis=1) + right_CN[:, ~positive_N].mean(axis=1)
+    else:
+        score_C = right_CN.mean(axis=1)
+    best = candidates[score_C >= score_C.max() - 1e-12]
+    return float(best[np.abs(best - 0.5).argmin()])
+
+
+def headline(predictions: pd.DataFrame, threshold: float) -> dict[str, dict[str, float]]:
+    """The scores in short, over images and over studies, whose probability is the mean of their images'.
+
+    Raises:
+        InputError: one of the labels is absent.
+    """
+    studies = predictions.groupby("study", sort=True, observed=True).agg(
+        label=("label", "first"), probability=("probability", "mean")
+    )
+    return {
+        unit: _scores((table["label"] == "positive").to_numpy(), table["probability"].to_numpy(), threshold)
+        for unit, table in (("image", predictions), ("study", studies))
+    }
+
+
+def require_both(labels: pd.Series, where: str) -> None:
+    """Check that both labels occur, without which no ranking can be scored.
+
+    Raises:
+        InputError: naming the missing one.
+    """
+    missing = {"positive", "negative"} - set(labels)
+    if missing:
+        raise InputError(f"{where} has {len(labels)} images and no {' and no '.join(sorted(missing))} one")
+
+
+def encode(table: pd.DataFrame) -> bytes:
+    """A table as Parquet."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def as_json(values: dict[str, Any]) -> bytes:
+    """Values as readable JSON."""
+    return json.dumps(values, indent=1, allow_nan=False).encode()
+
+
+def run(config: EvaluateConfig, job: Job) -> None:
+    """Score a published classifier on a split of any packed data set.
+
+    Writes predictions.parquet and metrics.json, as `train-cnn` does. The threshold is the classifier's own.
+    """
+    device = job.world.device
+    scorer, threshold = load_scorer(Artifact.open(job.bucket, config.model), device)
+    packed = Packed.load(Artifact.open(job.bucket, config.data), job.scratch).where(split=config.split)
+    require_both(packed.index["label"], f"{config.data}: the split {config.split}")
+    predictions = scorer.predict(packed, config.batch, device)
+    scores = headline(predictions, threshold)
+    job.output.put("predictions.parquet", encode(predictions))
+    job.output.put("metrics.json", as_json({"threshold": threshold, config.split: scores}))
+    job.output.publish({"images": len(predictions), "threshold": threshold, **scores})
+
+
+def _scores(positive_N: Bools, probability_N: Floats, threshold: float) -> dict[str, float]:
+    called_N = probability_N >= threshold
+    return {
+        "auroc": float(roc_auc_score(positive_N, probability_N)),
+        "accuracy": float(accuracy_score(positive_N, called_N)),
+        "kappa": float(cohen_kappa_score(positive_N, called_N)),
+        "log_loss": float(log_loss(positive_N, probability_N)),
+    }
