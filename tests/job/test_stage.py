@@ -1,4 +1,3 @@
-
 import pytest
 
 from mura_jobs.bucket import open_bucket
