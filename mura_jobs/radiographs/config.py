@@ -46,7 +46,7 @@ class CleaningConfig(Config):
     """Find pictures with inverted photometry (dark bone on a light background) and turn them."""
 
     straighten: bool = True
-    """Turn a picture whose exposed field lies rotated in the frame, so that its edges are upright."""
+    """Look for fields that lie rotated in the frame too, and turn them upright. A part of `crop`."""
 
     crop: bool = True
     """Cut off blank margins, frames and what lies outside the collimated field."""

@@ -50,7 +50,7 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: fl
     """Outline of an ellipse turned by `degrees`."""
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     local = np.stack([radii[0] * np.cos(angle), radii[1] * np.sin(angle)], axis=1)
-    return local @ rotation(degrees).T + np.asarray(centre)
+    return np.asarray(local @ rotation(degrees).T + np.asarray(centre))
 
 
 def thicker(outline: Points, millimetres: float) -> Points:
@@ -91,7 +91,7 @@ class Affine:
     @cached_property
     def inverse(self) -> "Affine":
         """The map back."""
-        back = np.linalg.inv(self.linear)
+        back = np.asarray(np.linalg.inv(self.linear), np.float64)
         return Affine(back, -back @ self.offset)
 
 

@@ -1,0 +1,223 @@
+"""The exposed field: where in the picture the radiograph is, and how it lies turned.
+
+Its edges are long straight lines with hardly anything beyond them: a black or white surround, the even grey
+of unexposed film, a scanner's margin. The outlines of bones and skin are neither straight over the picture's
+whole height nor is there nothing beyond them.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mura_jobs.radiographs.decode import Grey
+
+WORK = 192
+"""Longer side (px) of the copy in which edges are searched for."""
+MIN_SIDE = 24
+"""A working copy narrower than this (px) is left alone: its edges are not to be told from anatomy."""
+MIN_ROTATION, MAX_ROTATION = 0.7, 30.0
+"""Degrees between which a field may lie turned; turned by less it counts as upright."""
+CANDIDATES = 3
+"""Angles that are tried."""
+EDGE = 0.012
+"""Step, in spread grey, from which a place counts as an edge."""
+EDGE_SHARE = 0.6
+"""How much of a side must be an edge."""
+SHARP = 0.55
+"""How much of the change within five pixels happens at the side itself; skin is softer."""
+BLANK = 0.13
+"""Standard deviation, in spread grey, of what may lie beyond a side."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A rectangle in a picture, turned about its own centre; lengths in pixels of that picture."""
+
+    x: float
+    """Centre."""
+    y: float
+    width: float
+    height: float
+    rotation: float
+    """Degrees, clockwise, by which it lies turned."""
+    confidence: float
+    """Share of its least certain side that is seen as an edge, 0 to 1; 1 where nothing is cut off."""
+
+    @staticmethod
+    def whole(shape: tuple[int, ...]) -> "Field":
+        """The whole picture of a shape (height, width)."""
+        return Field(shape[1] / 2, shape[0] / 2, float(shape[1]), float(shape[0]), 0.0, 1.0)
+
+    def corners(self) -> NDArray[np.float64]:
+        """(4, 2) x and y of the corners, clockwise from the top left."""
+        half = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (self.width / 2, self.height / 2)
+        return np.asarray(half @ _rotation(self.rotation).T + (self.x, self.y))
+
+    def cut_from(self, grey: Grey) -> Grey:
+        """The field, straightened, at the picture's own scale; what lies outside the picture is black."""
+        width, height = max(round(self.width), 1), max(round(self.height), 1)
+        left, top = self.x - self.width / 2, self.y - self.height / 2
+        if self.rotation == 0:
+            rows, columns = slice(round(top), round(top) + height), slice(round(left), round(left) + width)
+            return grey[rows, columns]
+        turn = _rotation(self.rotation)
+        start = np.array([self.x, self.y]) - turn @ (width / 2, height / 2)
+        matrix = np.column_stack([turn, start + turn @ (0.5, 0.5) - 0.5])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(grey, matrix, (width, height), flags=flags), np.float32)
+
+
+def find_field(grey: Grey, *, straighten: bool) -> Field:
+    """The exposed field of a picture; the whole picture where no edge of a field is seen.
+
+    Args:
+        grey: the picture, (height, width).
+        straighten: search for turned fields too, not only upright ones.
+    """
+    scale = min(WORK / max(grey.shape), 1.0)
+    size = (max(round(grey.shape[1] * scale), 1), max(round(grey.shape[0] * scale), 1))
+    if min(size) < MIN_SIDE:
+        return Field.whole(grey.shape)
+    small = _spread(np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32))
+    found = _sides(small, 0.0)
+    if straighten:
+        tried = [_sides(small, angle) for angle in _likely_rotations(small)]
+        turned = max(tried, key=lambda sides: sides.score, default=found)
+        if turned.score > found.score + 0.5 and turned.seen >= 2:
+            found = turned
+    return found.field(grey.shape[1] / size[0])
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What a search at one angle found, in pixels of the turned working copy."""
+
+    low: tuple[float, float]
+    """x of the left side, y of the top one."""
+    high: tuple[float, float]
+    shares: tuple[float, ...]
+    """Of each side seen, how much of its length is an edge."""
+    turn: NDArray[np.float64]
+    """(2, 3) from the turned copy to the working copy."""
+    rotation: float
+
+    @property
+    def seen(self) -> int:
+        """How many sides were seen."""
+        return len(self.shares)
+
+    @property
+    def score(self) -> float:
+        """How much speaks for this angle: up to 4."""
+        return sum(self.shares)
+
+    def field(self, scale: float) -> Field:
+        """The field in a picture `scale` times as large as the working copy."""
+        centre = self.turn @ (*(np.add(self.low, self.high) / 2), 1)
+        width, height = np.subtract(self.high, self.low)
+        confidence = min(self.shares, default=1.0)
+        x, y, width, height = (float(v) * scale for v in (*centre, width, height))
+        return Field(x, y, width, height, self.rotation, confidence)
+
+
+def _spread(grey: Grey) -> Grey:
+    """Grey with both ends spread (the arcsine transform): there the edges of a black or white surround hide."""
+    return np.asarray(np.arcsin(np.sqrt(np.clip(grey, 0, 1))) / (np.pi / 2), np.float32)
+
+
+def _likely_rotations(small: Grey) -> list[float]:
+    """Angles (degrees) at which the picture holds long straight segments, the likeliest first."""
+    segments = cv2.createLineSegmentDetector().detect(np.round(small * 255).astype(np.uint8))[0]
+    if segments is None:
+        return []
+    x0, y0, x1, y1 = segments.reshape(-1, 4).T
+    length = np.hypot(x1 - x0, y1 - y0)
+    angle = (np.degrees(np.arctan2(y1 - y0, x1 - x0)) + 45) % 90 - 45
+    usable = (
+        (length > 0.12 * max(small.shape)) & (np.abs(angle) <= MAX_ROTATION) & (np.abs(angle) > MIN_ROTATION)
+    )
+    angle, length = angle[usable], length[usable]
+    likely: list[float] = []
+    while len(angle) and len(likely) < CANDIDATES:
+        weight = (np.exp(-(((angle[:, None] - angle) / 0.7) ** 2)) * length).sum(axis=1)
+        near = np.abs(angle - angle[weight.argmax()]) < 1.5
+        likely.append(float(np.average(angle[near], weights=length[near])))
+        angle, length = angle[~near], length[~near]
+    return likely
+
+
+def _sides(small: Grey, rotation: float) -> _Sides:
+    """Search the four sides of a field that lies turned by `rotation` degrees."""
+    height, width = small.shape
+    turn = np.column_stack([_rotation(rotation), np.zeros(2)])
+    corners = _rotation(-rotation) @ np.array([(0, 0), (width, 0), (width, height), (0, height)]).T
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    turn[:, 2] = turn[:, :2] @ low
+    size = tuple(int(v) for v in np.ceil(high - low))
+    if rotation == 0:
+        turned, inside = small, np.ones(small.shape, np.float32)
+    else:
+        shift = turn.copy()
+        shift[:, 2] += turn[:, :2] @ (0.5, 0.5) - 0.5
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        turned = np.asarray(cv2.warpAffine(small, shift, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+        covered = cv2.warpAffine(np.ones(small.shape, np.float32), shift, size, flags=flags)
+        inside = np.asarray(cv2.erode(covered, np.ones((5, 5), np.uint8)) > 0.99, np.float32)
+    # Rows are searched as the columns of the transposed copy; a second look knows where the others ended.
+    x, y = (0.0, float(turned.shape[1])), (0.0, float(turned.shape[0]))
+    shares: list[float] = []
+    for _ in range(2):
+        x, x_shares = _opposite_sides(turned, inside, y)
+        y, y_shares = _opposite_sides(turned.T, inside.T, x)
+        shares = [*x_shares, *y_shares]
+    return _Sides((x[0], y[0]), (x[1], y[1]), tuple(shares), turn, rotation)
+
+
+def _opposite_sides(
+    grey: Grey, inside: Grey, rows: tuple[float, float]
+) -> tuple[tuple[float, float], list[float]]:
+    """Where the field begins and ends along x, within a range of rows, and the shares of the sides seen."""
+    top, bottom = max(int(rows[0]), 0), min(int(np.ceil(rows[1])), grey.shape[0])
+    width = grey.shape[1]
+    gradient = np.diff(grey[top:bottom], axis=1)
+    usable = (inside[top:bottom, 1:] * inside[top:bottom, :-1]) > 0
+    # Averaged along the side, a step of a grey level or two stands out of the noise.
+    along = cv2.blur(gradient, (1, 7))
+    edges = (np.abs(along) > EDGE) & usable
+    length = usable.sum(axis=0)
+    share = edges.sum(axis=0) / np.maximum(length, 1)
+    share[length < 0.3 * (bottom - top)] = 0
+    strength = (np.abs(along) * usable).sum(axis=0) / np.maximum(length, 1)
+    near, around = (np.convolve(strength, np.ones(n), "same") for n in (3, 11))
+    share[near < SHARP * around] = 0
+    begin, begin_share = _one_side(grey, inside, share)
+    end, end_share = _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1])
+    x = (0.0 if begin is None else float(begin), float(width) if end is None else float(width - end))
+    return x, [found for found in (begin_share, end_share) if found > 0]
+
+
+def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64]) -> tuple[int | None, float]:
+    """The field's first column and how much of it is seen as an edge; None and 0 where no side is seen.
+
+    Args:
+        grey: the turned copy.
+        inside: 1 where it shows the picture.
+        share: of each column boundary, how much is a sharp edge.
+    """
+    count = np.cumsum(inside.sum(axis=0))
+    mean = np.cumsum((grey * inside).sum(axis=0)) / np.maximum(count, 1)
+    square = np.cumsum((grey**2 * inside).sum(axis=0)) / np.maximum(count, 1)
+    spread = np.sqrt(np.maximum(square - mean**2, 0))  # of everything up to and with this column
+    for boundary in np.argsort(-share[: len(share) // 2]):
+        if share[boundary] < EDGE_SHARE:
+            break
+        if spread[max(boundary - 1, 0)] < BLANK and count[max(boundary - 1, 0)] > 0:
+            return int(boundary) + 1, float(share[boundary])
+    return None, 0.0
+
+
+def _rotation(degrees: float) -> NDArray[np.float64]:
+    angle = np.deg2rad(degrees)
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

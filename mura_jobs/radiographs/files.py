@@ -1,0 +1,147 @@
+"""Where raw files lie: a folder of the bucket, or a zip in it that is read by range, never unpacked."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Self
+import zipfile
+
+from mura_jobs.bucket.base import Bucket, ObjectMissing
+from mura_jobs.errors import InputError
+
+MAX_FILE_BYTES = 1 << 28
+"""A raw file larger than this (256 MiB) is refused; radiographs have a few MB, a zip bomb has many GB."""
+
+MAX_RATIO = 1000
+"""A zip's member that grows by more than this is refused; deflate can reach 1032 on zeros only."""
+
+
+class Files(AbstractContextManager["Files"], ABC):
+    """Raw files by path, in one place."""
+
+    where: str
+    """The place, for messages."""
+    sizes: Mapping[str, int]
+    """Every file's path and its size in bytes, sorted by path."""
+
+    @abstractmethod
+    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Each file's path and bytes, in the order that reads fastest.
+
+        Raises:
+            InputError: a file can't be read as it was stored.
+        """
+
+    def read(self, path: str) -> bytes:
+        """One file's bytes.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        if path not in self.sizes:
+            raise InputError(f"{self.where}: there is no {path}")
+        return next(self.read_all([path]))[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of what is open."""
+
+
+class Folder(Files):
+    """The files under a prefix of the bucket; paths are relative to it."""
+
+    def __init__(self, bucket: Bucket, prefix: str) -> None:
+        """List the files.
+
+        Raises:
+            InputError: nothing lies there, or a file is too large.
+        """
+        self._bucket = bucket
+        self._start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.where = f"{bucket.url}/{self._start}".rstrip("/")
+        self.sizes = {entry.key[len(self._start) :]: entry.size for entry in bucket.list(self._start)}
+        if not self.sizes:
+            raise InputError(f"{self.where}: nothing lies there; put the raw data there or correct `source`")
+
+    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Read several at once, ahead of their use, in the order of `paths`."""
+        wanted = list(paths)
+        for path in wanted:
+            require_reasonable(f"{self.where}/{path}", self.sizes[path])
+        try:
+            for key, data in self._bucket.read_all(self._start + path for path in wanted):
+                yield key[len(self._start) :], data
+        except ObjectMissing as error:
+            raise InputError(f"{self.where}: a file that was listed is gone: {error}") from None
+
+
+class Zip(Files):
+    """The members of a zip in the bucket."""
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        """Read the zip's directory.
+
+        Raises:
+            InputError: there is no such zip, or it holds what no data set needs: encrypted or huge members,
+                links, or paths that lead out of the folder.
+        """
+        self.where = f"{bucket.url}/{key}"
+        try:
+            self._file = bucket.open(key)
+        except ObjectMissing:
+            raise InputError(f"{self.where}: there is no such zip; correct `source`") from None
+        try:
+            self._zip = zipfile.ZipFile(self._file)
+        except zipfile.BadZipFile as error:
+            self._file.close()
+            raise InputError(f"{self.where}: not a readable zip ({error}); upload it again") from None
+        self._members = {member.filename: member for member in self._zip.infolist() if not member.is_dir()}
+        for member in self._members.values():
+            _require_harmless(self.where, member)
+        self.sizes = {path: self._members[path].file_size for path in sorted(self._members)}
+
+    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Read in the order in which the members lie in the zip, so that ranges are read once."""
+        for path in sorted(paths, key=lambda path: self._members[path].header_offset):
+            try:
+                yield path, self._zip.read(self._members[path])
+            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+                raise InputError(f"{self.where}: {path} is damaged ({error}); upload the zip again") from None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the zip."""
+        self._zip.close()
+        self._file.close()
+
+
+def require_reasonable(where: str, size: int) -> None:
+    """Refuse a file too large to be a radiograph.
+
+    Raises:
+        InputError: it has more than `MAX_FILE_BYTES`.
+    """
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"{where}: {size:,} bytes; a radiograph has at most {MAX_FILE_BYTES:,}")
+
+
+def _require_harmless(where: str, member: zipfile.ZipInfo) -> None:
+    path, name = PurePosixPath(member.filename), f"{where}: {member.filename!r}"
+    if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in path.parts[0]:
+        raise InputError(f"{name} leads out of the zip's folder; this zip is not a data set as shipped")
+    if member.flag_bits & 0x1:
+        raise InputError(f"{name} is encrypted; pack the zip without a password")
+    if (member.external_attr >> 16) & 0o170000 == 0o120000:
+        raise InputError(f"{name} is a symbolic link; a data set holds files only")
+    require_reasonable(name, member.file_size)
+    if member.file_size > MAX_RATIO * max(member.compress_size, 1):
+        raise InputError(
+            f"{name} grows from {member.compress_size:,} to {member.file_size:,} bytes: a bomb, no radiograph"
+        )

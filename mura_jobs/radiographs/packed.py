@@ -1,0 +1,135 @@
+"""The packed data set: `uint8` pictures in memory-mappable shards, and an index with one row per picture.
+
+images-00000-of-00004.npy   uint8 [n, R, R], one grey channel
+index.parquet               rows sorted by key; `shard` and `row` say where each picture lies
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+import pandas as pd
+
+from mura_jobs.errors import InputError
+from mura_jobs.job.artifact import Artifact, Draft
+from mura_jobs.job.config import Label, Split
+
+INDEX = "index.parquet"
+
+COLUMNS = ("key", "patient", "study", "body_part", "label", "split", "shard", "row")
+"""Columns that every packed data set has. Those of cleaning, or of a generator, follow."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed data set, or the part of one that `where` left."""
+
+    index: pd.DataFrame
+    """One row per picture, in the order of `images()`; `COLUMNS` and more."""
+    resolution: int
+    """R, the side of a picture in pixels."""
+    shards: tuple[NDArray[np.uint8], ...]
+    """Memory maps of shape (n, R, R)."""
+
+    @classmethod
+    def load(cls, artifact: Artifact, folder: Path) -> Self:
+        """Fetch a data set into a local folder and map it.
+
+        Raises:
+            InputError: the artifact holds no packed data set, or its index and images differ.
+        """
+        index = pd.read_parquet(artifact.fetch(INDEX, folder))
+        missing = [column for column in COLUMNS if column not in index]
+        if missing:
+            raise InputError(
+                f"{artifact.prefix}/{INDEX}: has no column {', '.join(missing)}; not a packed data set"
+            )
+        names = [name for name in artifact.names if name.startswith("images-")]
+        shards = tuple(np.load(artifact.fetch(name, folder), mmap_mode="r") for name in names)
+        shapes = {shard.shape[1:] for shard in shards}
+        if len(shapes) != 1 or any(shard.dtype != np.uint8 or shard.ndim != 3 for shard in shards):
+            raise InputError(
+                f"{artifact.prefix}: expected uint8 images [n, R, R] of one size, found {shapes}"
+            )
+        rows = sum(len(shard) for shard in shards)
+        if rows != len(index):
+            raise InputError(f"{artifact.prefix}: {len(index):,} rows in {INDEX}, but {rows:,} images")
+        return cls(index, shapes.pop()[0], shards)
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.index)
+
+    def where(self, *, split: Split | None = None, label: Label | None = None) -> "Packed":
+        """The pictures of a split, a label, or both."""
+        keep = np.ones(len(self.index), bool)
+        if split is not None:
+            keep &= (self.index["split"] == split).to_numpy()
+        if label is not None:
+            keep &= (self.index["label"] == label).to_numpy()
+        return Packed(self.index[keep].reset_index(drop=True), self.resolution, self.shards)
+
+    def images(self, rows: NDArray[np.integer] | slice | None = None) -> NDArray[np.uint8]:
+        """Pictures, uint8 (n, R, R), of the given rows of `index`; of all rows when none are given."""
+        chosen = self.index if rows is None else self.index.iloc[rows]
+        images = np.empty((len(chosen), self.resolution, self.resolution), np.uint8)
+        shard, row = chosen["shard"].to_numpy(), chosen["row"].to_numpy()
+        for number, mapped in enumerate(self.shards):
+            here = shard == number
+            images[here] = mapped[row[here]]
+        return images
+
+
+def write_packed(
+    draft: Draft, index: pd.DataFrame, images: Iterable[NDArray[np.uint8]], *, shard_images: int
+) -> pd.DataFrame:
+    """Put a packed data set into a draft; publishing it is the caller's.
+
+    Args:
+        draft: where to put it.
+        index: one row per picture, sorted by key, with `COLUMNS` except shard and row, which are added here.
+        images: the pictures, uint8 (R, R), in the same order; drawn from one shard at a time.
+        shard_images: pictures in one shard.
+
+    Returns:
+        The index as written.
+    """
+    assert index["key"].is_monotonic_increasing
+    assert index["key"].is_unique
+    position = np.arange(len(index))
+    written = index.assign(
+        shard=(position // shard_images).astype(np.int32), row=(position % shard_images).astype(np.int32)
+    )
+    written = written[[*COLUMNS, *(name for name in index if name not in COLUMNS)]]
+    count = max(-(-len(index) // shard_images), 1)
+    total = 0
+    for number, shard in enumerate(_shards(iter(images), shard_images)):
+        draft.put(f"images-{number:05d}-of-{count:05d}.npy", npy_bytes(shard))
+        total += len(shard)
+    assert total == len(index)
+    draft.put(INDEX, parquet_bytes(written))
+    return written
+
+
+def npy_bytes(array: NDArray[np.uint8]) -> bytes:
+    """An array in NumPy's format."""
+    file = BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    """A table as Parquet."""
+    file = BytesIO()
+    table.to_parquet(file, index=False)
+    return file.getvalue()
+
+
+def _shards(images: Iterator[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
+    while chunk := list(islice(images, size)):
+        yield np.stack(chunk)
