@@ -111,7 +111,7 @@ def _written(default: object) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our exit code: a wrong command line is a wrong configuration. Flags are never guessed."""
+    """argparse, with our exit code: a wrong command line is a wrong configuration, and no flag is guessed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own
         kwargs["allow_abbrev"] = False
