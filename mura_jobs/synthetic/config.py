@@ -18,10 +18,11 @@ class GatesConfig(Config):
 
     memorisation: bool = True
     """Reject images that lie closer to their nearest training image, mirrored or not, than nearly all images
-    of `select` lie to theirs: copies of what the generator was trained on."""
+    of `select` lie to theirs: copies of what the generator was trained on. Distances are root mean squared
+    differences of reduced images with mean 0 and deviation 1, so that exposure does not count."""
 
     duplicates: bool = True
-    """Reject images that lie as close to an earlier synthetic image, by the same distance and threshold."""
+    """Reject images that lie that close to an earlier synthetic image."""
 
     quantile: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
     """Where the threshold lies among the distances of `select` to the training images, a quantile (0 to below
@@ -50,9 +51,9 @@ class SynthesizeSettings(Config):
     noise: Literal["random", "const", "none"] = "random"
     """The generator's per-pixel noise: drawn anew for each image, the same for all images, or off."""
 
-    sharpen: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """Sharpness factor as Pillow's enhancer counts it minus one (0 to 10): 0 leaves images as they are, 1 is
-    the notebook's factor of 2."""
+    sharpen: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Sharpness, as Pillow's enhancer counts it (0 to 10): 1 leaves images as they are, 2 is the
+    notebook's."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of all images; image i of a label draws from a stream of its own."""
@@ -61,7 +62,8 @@ class SynthesizeSettings(Config):
     """What an image must pass to be kept."""
 
     batch: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Images generated at once (1 to 4096). On a CPU it does not change them."""
+    """Images generated at once (1 to 4096). Image i is always generated in the same company, so that sharing
+    the work out never changes it; another size may change the last bit."""
 
     shard_images: Annotated[int, Field(ge=1)] = 4096
     """Images in one `.npy` file of the output."""
