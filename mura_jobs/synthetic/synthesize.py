@@ -171,7 +171,7 @@ def _choose(
             f"synthesize/{config.label}: only {len(kept)} of {len(index)} candidates passed, {wanted} are "
             f"wanted; rejected were {counts}, for lying within {level} of a training image or of an earlier "
             f"synthetic one. The generator copies what it was trained on, or draws the same again and again: "
-            f"look at its grids, and train it with more images, or longer, or stop it earlier; or ask for fewer "
+            f"look at its grids, train it with more images, longer, or less long; or ask for fewer "
             f"images, or raise gates.rejected_share"
         )
     used = int(kept[-1]) + 1
