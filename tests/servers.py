@@ -7,6 +7,7 @@ shell exports, and stops with Ctrl-C.
 from collections.abc import Iterator
 from contextlib import contextmanager
 import json
+import os
 from pathlib import Path
 import random
 import shutil
@@ -60,12 +61,19 @@ class SeaweedFS:
         command = [
             *_die_with_parent(),
             *(str(weed), "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *("-master.volumeSizeLimitMB=64", "-volume.max=500", "-s3", "-s3.port.iceberg=0", "-filer"),
+            *("-master.volumeSizeLimitMB=64", "-volume.max=500", "-s3", "-filer"),
             *(f"-{part}.port={port}" for part, port in self.ports.items()),
-            f"-s3.config={identities}",
+            *(
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                "-master.telemetry=false",
+                f"-s3.config={identities}",
+            ),
         ]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+            # it would take credentials from the environment for an administrator's
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -83,6 +91,10 @@ class SeaweedFS:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+        for port in self.ports.values():
+            for number in (port, port + GRPC_OFFSET):
+                for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - where it puts them
+                    left.unlink()
 
     def _answers(self) -> bool:
         """Whether it lists buckets, for which the filer and the identities must be ready."""

@@ -1,8 +1,10 @@
 """A bucket on AWS S3 or any server that speaks its protocol."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from hashlib import md5
 import io
 from itertools import islice
 import math
@@ -126,6 +128,10 @@ class S3Bucket(Bucket):
         except PreconditionFailed:
             # taken; but by an earlier attempt of ours if its answer was lost
             return self._writer(key) == writer
+        except BucketUnsupported as error:
+            raise BucketUnsupported(
+                f"{error}; a conditional put (If-None-Match: *) is what makes publishing safe"
+            ) from error
         return True
 
     def upload(self, path: Path, key: str) -> None:
@@ -239,7 +245,8 @@ class S3Bucket(Bucket):
     def _put(self, key: str, data: bytes, **options: object) -> None:
         name = self._name(key)
         self._require_bucket()
-        self._send(self._client.put_object, Key=name, Body=data, ContentType=_content_type(key), **options)
+        body = _body(data)
+        self._send(self._client.put_object, Key=name, ContentType=_content_type(key), **body, **options)
 
     def _put_parts(self, key: str, size: int, part: Callable[[int, int], bytes]) -> None:
         """Put an object whose bytes from `start` to `end` are `part(start, end)`."""
@@ -257,7 +264,7 @@ class S3Bucket(Bucket):
             data = part(start, end)
             if len(data) != end - start:
                 raise BucketError(f"{self.url}: {key}: the file shrank while it was uploaded; try again")
-            sent = upload(client.upload_part, PartNumber=number, Body=data)
+            sent = upload(client.upload_part, PartNumber=number, **_body(data))
             return {"PartNumber": number, "ETag": sent["ETag"]}
 
         try:
@@ -284,6 +291,12 @@ class S3Bucket(Bucket):
         if not self._seen:
             self._page("", MaxKeys=1)
             self._seen = True
+
+
+def _body(data: bytes) -> dict[str, object]:
+    """Bytes to put, with a digest of them: stores check it, while some take the signature on trust."""
+    digest = md5(data, usedforsecurity=False).digest()
+    return {"Body": data, "ContentMD5": b64encode(digest).decode()}
 
 
 def _content_type(key: str) -> str:

@@ -3,6 +3,7 @@
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,  # noqa: A004 - botocore's, of which the built-in one is no base
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
@@ -36,6 +37,15 @@ class RequestRefused(BucketError):
     """The store does not accept the request, for a reason of its own."""
 
 
+BROKEN = (
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+    ResponseParserError,
+    HTTPError,
+)
+"""No connection, a stream that breaks off, an answer that makes no sense: the network's doing."""
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 TRANSIENT_CODES = {
     "ConditionalRequestConflict",  # another conditional put at the same moment, 409
@@ -75,7 +85,7 @@ BY_STATUS: dict[int, tuple[type[BucketError], str]] = {
     404: (ObjectMissing, "there is no such object"),
     412: (PreconditionFailed, "the condition does not hold"),
     416: (RangeBeyondEnd, "the object ends before"),
-    501: (BucketUnsupported, "the store can't do this; use another one"),
+    501: (BucketUnsupported, "the store lacks what this needs; use another one"),
 }
 """The same for codes that are not listed, and for answers without a body, which have none."""
 
@@ -85,9 +95,7 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, ClientError):
         code = _code(error)
         return code in TRANSIENT_CODES or (_status(error) in TRANSIENT_STATUS and code not in BY_CODE)
-    # a stream that breaks off, or an answer that makes no sense: the network's doing
-    broken = (HTTPClientError, IncompleteReadError, ResponseStreamingError, ResponseParserError, HTTPError)
-    return isinstance(error, broken) and not isinstance(error, SSLError)
+    return isinstance(error, BROKEN) and not isinstance(error, SSLError)
 
 
 def translate(error: Exception, *, where: str, attempts: int) -> BucketError:

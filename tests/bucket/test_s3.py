@@ -1,0 +1,486 @@
+"""What is special about S3: credentials, retries, lost answers, and stores that can do less."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+import socket
+import time
+from typing import Any
+
+import botocore.auth
+import numpy as np
+import pytest
+
+from mura_jobs.bucket import open_bucket
+from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError, BucketUnsupported, Entry, ObjectMissing
+from mura_jobs.bucket.s3 import PART_BYTES, S3Bucket
+from tests.bucket.proxy import Forward, Proxy, Request, Response
+from tests.servers import ACCESS_KEY, READ_ONLY_ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
+
+
+@pytest.fixture(scope="module")
+def url(new_s3_bucket: Callable[[], str]) -> str:
+    return new_s3_bucket()
+
+
+@pytest.fixture
+def proxy(s3_server: SeaweedFS) -> Iterator[Proxy]:
+    with Proxy(s3_server.endpoint).running() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(url: str, proxy: Proxy, request: pytest.FixtureRequest) -> S3Bucket:
+    """A bucket behind the proxy, below a prefix of this test's own."""
+    return S3Bucket(url.removeprefix("s3://"), request.node.name, proxy.endpoint)
+
+
+def keys(bucket: Bucket, prefix: str = "") -> list[str]:
+    return [entry.key for entry in bucket.list(prefix)]
+
+
+def is_put(request: Request) -> bool:
+    return request.method == "PUT"
+
+
+class Times:
+    """True for the first `count` requests that match."""
+
+    def __init__(self, count: int, matches: Callable[[Request], bool]) -> None:
+        self.left = count
+        self.matches = matches
+
+    def __call__(self, request: Request) -> bool:
+        """Whether this request is one of them."""
+        if self.left == 0 or not self.matches(request):
+            return False
+        self.left -= 1
+        return True
+
+
+# Credentials and addresses
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("wrong-access-key", SECRET_KEY, "the store does not know the access key; check AWS_ACCESS_KEY_ID"),
+        (ACCESS_KEY, "wrong-secret-key", "the secret key is wrong; check AWS_ACCESS_KEY_ID and"),
+    ],
+)
+def test_wrong_credentials_are_refused_at_once(
+    s3_server: SeaweedFS, url: str, wrong: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every operation, naming bucket, endpoint and what to check, and never the secret."""
+    access_key, secret_key, advice = wrong
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret_key)
+    bucket = open_bucket(f"{url}/denied", s3_server.endpoint)
+    operations: list[Callable[[], object]] = [
+        lambda: list(bucket.list()),
+        lambda: bucket.read("key"),
+        lambda: bucket.exists("key"),
+        lambda: bucket.write("key", b""),
+        lambda: bucket.create("key", b""),
+        lambda: bucket.delete(["key"]),
+        lambda: bucket.download("key", Path("/nowhere")),
+        lambda: bucket.open("key"),
+        bucket.check,
+    ]
+    for operation in operations:
+        with pytest.raises(BucketDenied) as caught:
+            operation()
+        message = str(caught.value)
+        assert advice in message
+        assert f"{url}/denied at {s3_server.endpoint}" in message
+        assert secret_key not in message
+        assert caught.value.exit_code == 64
+
+
+def test_what_the_credentials_may_not_do_is_said(
+    s3_server: SeaweedFS, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading is allowed, each kind of writing is refused; a bulk delete names the key it could not delete."""
+    open_bucket(url, s3_server.endpoint).write("raw/image.png", b"1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READ_ONLY_ACCESS_KEY)
+    bucket = open_bucket(url, s3_server.endpoint)
+    assert bucket.read("raw/image.png") == b"1"
+    assert keys(bucket, "raw/") == ["raw/image.png"]
+    writers: list[Callable[[], object]] = [
+        lambda: bucket.write("key", b""),
+        lambda: bucket.create("key", b""),
+        lambda: bucket.write("key", bytes(PART_BYTES + 1)),
+    ]
+    for write in writers:
+        with pytest.raises(BucketDenied, match=r"key: these credentials may not do.*PutObject"):
+            write()
+    with pytest.raises(BucketDenied, match=r"raw/image\.png: .*DeleteObject"):
+        bucket.delete(["raw/image.png"])
+    assert bucket.read("raw/image.png") == b"1"
+
+
+def test_no_credentials_at_all(s3_server: SeaweedFS, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(BucketDenied, match=r"no credentials .*check AWS_ACCESS_KEY_ID"):
+        open_bucket(url, s3_server.endpoint).read("key")
+
+
+def test_an_unknown_profile(s3_server: SeaweedFS, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(BucketDenied, match="nobody"):
+        open_bucket(url, s3_server.endpoint)
+
+
+def test_an_endpoint_where_nobody_listens(url: str, s3_server: SeaweedFS) -> None:
+    """A retryable error that names it, once the attempts are used up."""
+    del s3_server  # its credentials are used
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        bucket = S3Bucket(url.removeprefix("s3://"), endpoint=endpoint, attempts=2)
+        with pytest.raises(BucketError, match=r"unavailable in 2 attempts.*endpoint is right") as caught:
+            bucket.read("key")
+    assert endpoint in str(caught.value)
+    assert type(caught.value) is BucketError
+    assert caught.value.exit_code == 1
+
+
+def test_a_wrong_clock_is_named(s3_server: SeaweedFS, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: tomorrow.replace(tzinfo=None))
+    with pytest.raises(BucketError, match="clock"):
+        open_bucket(url, s3_server.endpoint).read("key")
+
+
+def test_the_endpoint_may_come_from_the_environment(
+    s3_server: SeaweedFS, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name rather than by number, which only works without a host name per bucket."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint.replace("127.0.0.1", "localhost"))
+    bucket = open_bucket(url)
+    bucket.write("environment", b"1")
+    assert bucket.read("environment") == b"1"
+
+
+def test_aws_itself_keeps_its_own_addressing_and_checksums(s3_server: SeaweedFS) -> None:
+    del s3_server  # its credentials are used
+    aws: Any = S3Bucket("some-bucket")._client.meta
+    other: Any = S3Bucket("some-bucket", endpoint="http://localhost:1")._client.meta
+    assert aws.endpoint_url.endswith(".amazonaws.com")
+    assert "addressing_style" not in (aws.config.s3 or {})
+    assert aws.config.request_checksum_calculation == "when_supported"
+    assert other.config.s3 == {"addressing_style": "path"}
+    assert other.config.request_checksum_calculation == "when_required"
+    assert other.config.response_checksum_validation == "when_required"
+
+
+# Faults on the way
+
+
+def test_a_store_that_is_away_for_seconds_is_waited_for(
+    bucket: S3Bucket, proxy: Proxy, tmp_path: Path
+) -> None:
+    """By all threads at once, which would spend the budget of botocore's own retries."""
+    back = time.monotonic() + 3.0
+
+    def away(request: Request, forward: Forward) -> Response | None:
+        return forward(request) if time.monotonic() > back else None
+
+    proxy.fault = away
+    objects = [(f"image{i}", b"%d" % i) for i in range(100)]
+    bucket.write_all(objects)
+    data = np.random.default_rng(0).bytes(2 * PART_BYTES)
+    (tmp_path / "source").write_bytes(data)
+    back = time.monotonic() + 0.5
+    bucket.upload(tmp_path / "source", "large")
+    back = time.monotonic() + 0.5
+    bucket.download("large", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == data
+    back = time.monotonic() + 0.5
+    assert list(bucket.read_all(key for key, _ in objects)) == objects
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (503, "SlowDown"),
+        (500, "InternalError"),
+        (429, "TooMany"),
+        (502, ""),
+        (409, "ConditionalRequestConflict"),
+    ],
+)
+def test_a_store_that_is_busy_is_asked_again(bucket: S3Bucket, proxy: Proxy, fault: tuple[int, str]) -> None:
+    busy = Times(1, is_put)
+    proxy.fault = lambda request, forward: Response.error(*fault) if busy(request) else forward(request)
+    assert bucket.create("key", b"1")
+    busy.left = 1
+    bucket.write("key", b"2")
+    assert bucket.read("key") == b"2"
+
+
+@pytest.mark.parametrize("size", [1000, 2 * PART_BYTES])
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    bucket: S3Bucket, proxy: Proxy, size: int, tmp_path: Path
+) -> None:
+    data = np.random.default_rng(0).bytes(size)
+    bucket.write("key", data)
+
+    def is_get(request: Request) -> bool:
+        return request.method == "GET"
+
+    def break_off(request: Request, forward: Forward) -> Response | None:
+        response = forward(request)
+        if breaks(request):
+            response.body = response.body[: len(response.body) // 2]
+        return response
+
+    def download() -> bytes:
+        bucket.download("key", tmp_path / "copy")
+        return (tmp_path / "copy").read_bytes()
+
+    proxy.fault = break_off
+    readers: list[Callable[[], bytes]] = [
+        lambda: bucket.read("key"),
+        lambda: bucket.open("key").read(),
+        download,
+    ]
+    for read in readers:
+        breaks = Times(2, is_get)
+        assert read() == data
+        assert breaks.left == 0
+    breaks = Times(2, is_get)
+    assert list(bucket.list()) == [Entry("key", size)]
+    assert breaks.left == 0
+
+
+def test_bytes_that_change_on_the_way_up_do_not_arrive(bucket: S3Bucket, proxy: Proxy) -> None:
+    """The signature covers them: the store refuses, and they are sent again."""
+    flips = Times(1, is_put)
+
+    def flip(request: Request, forward: Forward) -> Response | None:
+        if flips(request):
+            request.body = bytes([request.body[0] ^ 1]) + request.body[1:]
+        return forward(request)
+
+    proxy.fault = flip
+    bucket.write("key", b"some bytes")
+    assert flips.left == 0
+    assert bucket.read("key") == b"some bytes"
+
+
+def lose_answers(lost: Times) -> Callable[[Request, Forward], Response | None]:
+    def lose(request: Request, forward: Forward) -> Response | None:
+        response = forward(request)
+        return None if lost(request) else response
+
+    return lose
+
+
+def test_a_creator_whose_answer_was_lost_has_won(bucket: S3Bucket, proxy: Proxy) -> None:
+    """Its next attempt finds the key taken: by itself."""
+    proxy.fault = lose_answers(Times(1, is_put))
+    assert bucket.create("key", b"same")
+    assert not bucket.create("key", b"same")
+
+
+def test_a_creator_that_lost_the_race_and_the_answer_has_lost(bucket: S3Bucket, proxy: Proxy) -> None:
+    """Even if the winner wrote the same bytes."""
+    assert bucket.create("key", b"same")
+    proxy.fault = lose_answers(Times(1, is_put))
+    assert not bucket.create("key", b"same")
+
+
+def test_an_upload_whose_last_answer_was_lost_is_complete(bucket: S3Bucket, proxy: Proxy) -> None:
+    """The next attempt hears that there is no such upload, as AWS may say, or that it is complete."""
+    completed = Times(1, lambda request: request.method == "POST" and "uploadId=" in request.path)
+    again = Times(1, completed.matches)
+
+    def lose(request: Request, forward: Forward) -> Response | None:
+        if completed(request):
+            forward(request)
+            return None
+        return Response.error(404, "NoSuchUpload") if again(request) else forward(request)
+
+    proxy.fault = lose
+    data = bytes(PART_BYTES + 1)
+    bucket.write("key", data)
+    assert (completed.left, again.left) == (0, 0)
+    assert bucket.read("key") == data
+
+
+def test_an_upload_that_someone_aborted_is_an_error(bucket: S3Bucket, proxy: Proxy) -> None:
+    """Even if an object of that key is there."""
+    bucket.write("key", b"old")
+    aborted = Times(1, lambda request: request.method == "POST" and "uploadId=" in request.path)
+    proxy.fault = lambda request, forward: (
+        Response.error(404, "NoSuchUpload") if aborted(request) else forward(request)
+    )
+    with pytest.raises(BucketError, match="upload is over"):
+        bucket.write("key", bytes(PART_BYTES + 1))
+    assert bucket.read("key") == b"old"
+
+
+def test_a_failed_upload_leaves_no_parts(bucket: S3Bucket, proxy: Proxy, s3_server: SeaweedFS) -> None:
+    """They would be invisible and cost money."""
+    third = Times(1, lambda request: "partNumber=3" in request.path)
+    proxy.fault = lambda request, forward: (
+        Response.error(403, "AccessDenied") if third(request) else forward(request)
+    )
+    with pytest.raises(BucketDenied):
+        bucket.write("key", bytes(4 * PART_BYTES))
+    assert not bucket.exists("key")
+    left = s3_server.client().list_multipart_uploads(Bucket=bucket.name, Prefix=f"{bucket._prefix}key")
+    assert "Uploads" not in left
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+def test_a_server_that_dies_in_the_middle(up: bool, tmp_path: Path, s3_server: SeaweedFS) -> None:
+    """A clear error in bounded time, and nothing half at the target."""
+    del s3_server  # its credentials are used
+    with seaweedfs() as server, Proxy(server.endpoint).running() as proxy:
+        name = server.make_bucket("dying").removeprefix("s3://")
+        bucket = S3Bucket(name, endpoint=proxy.endpoint, attempts=3)
+        source, target = tmp_path / "source", tmp_path / "folder" / "target"
+        source.write_bytes(bytes(4 * PART_BYTES))
+        bucket.upload(source, "key")
+        parts = 0
+
+        def die(request: Request, forward: Forward) -> Response | None:
+            nonlocal parts
+            parts += "partNumber=" in request.path or "Range" in request.headers
+            if parts == 3:
+                server.kill()
+            return forward(request)
+
+        proxy.fault = die
+        transfer = partial(bucket.upload, source, "other") if up else partial(bucket.download, "key", target)
+        with pytest.raises(BucketError, match="unavailable in 3 attempts") as caught:
+            transfer()
+        assert type(caught.value) is BucketError
+        assert parts >= 3
+        assert not target.parent.exists() or not any(target.parent.iterdir())
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_and_restarted_is_survived(tmp_path: Path, s3_server: SeaweedFS) -> None:
+    """By an upload in the middle, within the ten attempts; what was acknowledged before is still there."""
+    del s3_server  # its credentials are used
+    with seaweedfs() as server, Proxy(server.endpoint).running() as proxy:
+        bucket = open_bucket(server.make_bucket("restarted"), proxy.endpoint)
+        data = np.random.default_rng(0).bytes(4 * PART_BYTES)
+        (tmp_path / "source").write_bytes(data)
+        killed = Times(1, lambda request: "partNumber=3" in request.path)
+
+        def restart(request: Request, forward: Forward) -> Response | None:
+            if killed(request):
+                server.kill()
+                server.start()
+            return forward(request)
+
+        bucket.write("before", b"1")
+        proxy.fault = restart
+        bucket.upload(tmp_path / "source", "key")
+        assert killed.left == 0
+        assert bucket.read("key") == data
+        assert bucket.read("before") == b"1"
+
+
+# Stores that can do less
+
+
+def test_a_store_that_ignores_the_condition_is_found_out(
+    bucket: S3Bucket, proxy: Proxy, s3_server: SeaweedFS
+) -> None:
+    def ignore(request: Request, forward: Forward) -> Response | None:
+        if "If-None-Match" not in request.headers:
+            return forward(request)
+        _, name, key = request.path.split("/", 2)
+        s3_server.client().put_object(Bucket=name, Key=key, Body=request.body)
+        return Response(200, {"Content-Length": "0", "ETag": '"etag"'}, b"")
+
+    proxy.fault = ignore
+    with pytest.raises(BucketUnsupported, match="ignores the condition") as caught:
+        bucket.check()
+    assert caught.value.exit_code == 64
+    assert keys(bucket) == []
+
+
+def test_a_store_without_conditional_put_is_refused(bucket: S3Bucket, proxy: Proxy) -> None:
+    def refuse(request: Request, forward: Forward) -> Response | None:
+        return (
+            Response.error(501, "NotImplemented") if "If-None-Match" in request.headers else forward(request)
+        )
+
+    proxy.fault = refuse
+    with pytest.raises(BucketUnsupported, match=r"If-None-Match: \*") as caught:
+        bucket.check()
+    assert caught.value.exit_code == 64
+
+
+def test_a_store_without_ranges_is_refused(bucket: S3Bucket, proxy: Proxy) -> None:
+    """Its answer is the whole object, which must not be taken for the range."""
+    bucket.write("key", b"0123456789")
+    proxy.fault = lambda *_: Response(200, {"Content-Length": "10", "ETag": '"etag"'}, b"0123456789")
+    with pytest.raises(BucketUnsupported, match="ignores Range"):
+        bucket.read("key", 5, 2)
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_a_store_without_bulk_delete_deletes_one_by_one(bucket: S3Bucket, proxy: Proxy, status: int) -> None:
+    bulk = Times(100, lambda request: request.method == "POST" and "delete" in request.path)
+    proxy.fault = lambda request, forward: (
+        Response.error(status, "MalformedXML") if bulk(request) else forward(request)
+    )
+    bucket.write_all((f"key{i}", b"") for i in range(10))
+    bucket.delete([f"key{i}" for i in range(9)] + ["none"])
+    assert keys(bucket) == ["key9"]
+    bucket.delete(["key9"])
+    assert keys(bucket) == []
+    assert bulk.left == 99
+
+
+def test_what_a_bulk_delete_leaves_is_deleted_one_by_one(bucket: S3Bucket, proxy: Proxy) -> None:
+    bulk = Times(1, lambda request: request.method == "POST")
+
+    def fail(request: Request, forward: Forward) -> Response | None:
+        if not bulk(request):
+            return forward(request)
+        key = f"{bucket._prefix}key1"
+        error = f"<Error><Key>{key}</Key><Code>InternalError</Code><Message>planted</Message></Error>"
+        body = f"<DeleteResult>{error}</DeleteResult>".encode()
+        return Response(200, {"Content-Length": str(len(body))}, body)
+
+    bucket.write_all((f"key{i}", b"") for i in range(3))
+    proxy.fault = fail
+    bucket.delete(["key1"])
+    assert keys(bucket) == ["key0", "key2"]
+
+
+def test_a_listing_in_another_order_is_sorted(bucket: S3Bucket, proxy: Proxy) -> None:
+    """And the empty objects that consoles make for folders are no entries."""
+    contents = "".join(
+        f"<Contents><Key>{bucket._prefix}{key}</Key><Size>1</Size></Contents>"
+        for key in ("b", "a/", "c", "a/1")
+    )
+    body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
+    proxy.fault = lambda *_: Response(200, {"Content-Length": str(len(body))}, body)
+    assert list(bucket.list()) == [Entry("a/1", 1), Entry("b", 1), Entry("c", 1)]
+
+
+def test_a_report_can_be_read_where_it_lies(bucket: S3Bucket, s3_server: SeaweedFS) -> None:
+    """A browser is told what it gets."""
+    bucket.write("report/index.html", b"<p>")
+    key = f"{bucket._prefix}report/index.html"
+    answer = s3_server.client().head_object(Bucket=bucket.name, Key=key)
+    assert answer["ContentType"] == "text/html"
+
+
+def test_deleted_while_it_is_open(bucket: S3Bucket) -> None:
+    bucket.write("key", bytes(1 << 20))
+    file = bucket.open("key")
+    bucket.delete(["key"])
+    with pytest.raises(ObjectMissing):
+        file.read()
