@@ -142,8 +142,10 @@ class FromImage(nn.Module):
         """(N, image channels, H, W) to (N, outputs, H, W)."""
         weight = (self.weight[:, :, 0, 0] * self.weight_scale).to(image_NCHW.dtype)
         bias = (self.bias * sqrt(2)).to(image_NCHW.dtype)
-        y_NHWC = F.linear(image_NCHW.permute(0, 2, 3, 1), weight, bias)
-        return leaky_relu_(y_NHWC).permute(0, 3, 1, 2)
+        batch, channels, height, width = image_NCHW.shape
+        pixels = image_NCHW.permute(0, 2, 3, 1).reshape(-1, channels)
+        y = leaky_relu_(F.linear(pixels, weight, bias))
+        return y.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 class SynthesisLayer(nn.Module):

@@ -1,17 +1,39 @@
 """Resampling with the binomial filter [1, 3, 3, 1], as StyleGAN2 (appendix B) does it.
 
 The two-dimensional filter is the normalised outer product of the one-dimensional one. Pixels outside the image
-count as zero. Each function is one depthwise convolution, which is linear and twice differentiable; in
-channels_last memory it costs a small part of the neighbouring 3×3 convolution.
+count as zero. Each function is one depthwise convolution, which in channels_last memory costs a small part of the
+neighbouring 3×3 convolution.
+
+They are linear, and the filter is symmetric, so that each one's gradient is one of them again. Saying so spares
+autograd's own second derivative of a depthwise convolution, which goes through the channels one by one.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 TAPS = (1.0, 3.0, 3.0, 1.0)
+
+
+def blur(x_NCHW: Tensor, padding: int, gain: float = 1.0) -> Tensor:
+    """Filter at the same sampling rate: (N, C, H, W) to (N, C, H + 2 padding - 3, W + 2 padding - 3)."""
+    y: Tensor = _Blur.apply(x_NCHW, padding, gain)  # type: ignore[no-untyped-call]
+    return y
+
+
+def downsample(x_NCHW: Tensor) -> Tensor:
+    """Halve the resolution: (N, C, H, W) to (N, C, H/2, W/2); a constant stays the same inside the image."""
+    y: Tensor = _Downsample.apply(x_NCHW, 1.0)  # type: ignore[no-untyped-call]
+    return y
+
+
+def upsample(x_NCHW: Tensor) -> Tensor:
+    """Double the resolution: (N, C, H, W) to (N, C, 2H, 2W). Four times the adjoint of `downsample`."""
+    y: Tensor = _Upsample.apply(x_NCHW, 4.0)  # type: ignore[no-untyped-call]
+    return y
 
 
 @lru_cache(maxsize=64)
@@ -22,26 +44,39 @@ def _filter(channels: int, gain: float, dtype: torch.dtype, device: torch.device
     return kernel.to(device, dtype).expand(channels, 1, 4, 4).contiguous()
 
 
-def blur(x_NCHW: Tensor, padding: int, gain: float = 1.0) -> Tensor:
-    """Filter at the same sampling rate: (N, C, H, W) to (N, C, H + 2 padding - 3, W + 2 padding - 3)."""
-    channels = x_NCHW.shape[1]
-    kernel = _filter(channels, gain, x_NCHW.dtype, x_NCHW.device)
-    return F.conv2d(x_NCHW, kernel, padding=padding, groups=channels)
+class _Blur(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: int, gain: float) -> Tensor:  # noqa: ANN401 - torch's context
+        ctx.arguments = len(TAPS) - 1 - padding, gain
+        kernel = _filter(x.shape[1], gain, x.dtype, x.device)
+        return F.conv2d(x, kernel, padding=padding, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return _Blur.apply(gradient, *ctx.arguments), None, None  # type: ignore[no-untyped-call]
 
 
-def downsample(x_NCHW: Tensor) -> Tensor:
-    """Halve the resolution: (N, C, H, W) to (N, C, H/2, W/2); a constant stays the same inside the image.
+class _Downsample(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: float) -> Tensor:  # noqa: ANN401
+        ctx.gain = gain
+        kernel = _filter(x.shape[1], gain, x.dtype, x.device)
+        return F.conv2d(x, kernel, padding=1, stride=2, groups=x.shape[1])
 
-    Computed in float32 whatever the input: on CPUs the gradient of a strided depthwise convolution is forty
-    times slower in bfloat16.
-    """
-    channels = x_NCHW.shape[1]
-    kernel = _filter(channels, 1.0, torch.promote_types(x_NCHW.dtype, torch.float32), x_NCHW.device)
-    return F.conv2d(x_NCHW.to(kernel.dtype), kernel, padding=1, stride=2, groups=channels).to(x_NCHW.dtype)
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        return _Upsample.apply(gradient, ctx.gain), None  # type: ignore[no-untyped-call]
 
 
-def upsample(x_NCHW: Tensor) -> Tensor:
-    """Double the resolution: (N, C, H, W) to (N, C, 2H, 2W). Four times the adjoint of `downsample`."""
-    channels = x_NCHW.shape[1]
-    kernel = _filter(channels, 4.0, x_NCHW.dtype, x_NCHW.device)
-    return F.conv_transpose2d(x_NCHW, kernel, padding=1, stride=2, groups=channels)
+class _Upsample(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: float) -> Tensor:  # noqa: ANN401
+        ctx.gain = gain
+        # In bfloat16, CPUs take forty times as long for a transposed depthwise convolution.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        kernel = _filter(x.shape[1], gain, wide.dtype, x.device)
+        return F.conv_transpose2d(wide, kernel, padding=1, stride=2, groups=x.shape[1]).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        return _Downsample.apply(gradient, ctx.gain), None  # type: ignore[no-untyped-call]

@@ -76,7 +76,7 @@ def warp(images_NCHW: Tensor, inverse_N33: Tensor) -> Tensor:
     """
     size = images_NCHW.shape[-1]
     up, down = _resamplers(size, images_NCHW.dtype, images_NCHW.device)
-    fine = up @ images_NCHW @ up.T
+    fine = up @ images_NCHW.contiguous() @ up.T
     side = down.shape[1]
     place = inverse_N33[:, :2].to(images_NCHW.dtype)
     # The sampled area extends beyond the image by what downsampling reaches.
