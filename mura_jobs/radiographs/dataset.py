@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+
 from mura_jobs.errors import InputError
 from mura_jobs.job.config import Label, Split
 
@@ -66,7 +67,7 @@ def require_consistent(where: str, radiographs: Iterable[Radiograph]) -> None:
     """Check what every data set must satisfy.
 
     Raises:
-        InputError: a key twice, a study with two labels or two patients, or a patient in `test` and elsewhere.
+        InputError: a key twice, a study with two labels or patients, or a patient in `test` and elsewhere.
     """
     keys: set[str] = set()
     studies: dict[str, tuple[str, str]] = {}
@@ -83,6 +84,6 @@ def require_consistent(where: str, radiographs: Iterable[Radiograph]) -> None:
             )
         if tested.setdefault(r.patient, r.split == "test") != (r.split == "test"):
             raise InputError(
-                f"{where}: patient {r.patient} is in `test` and in `train` ({r.key}); a patient belongs to one "
-                "split, or the classifier is tested on what it has seen"
+                f"{where}: patient {r.patient} is in `test` and in `train` ({r.key}); a patient belongs to "
+                "one split, or the classifier is tested on what it has seen"
             )

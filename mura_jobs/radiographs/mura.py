@@ -43,7 +43,7 @@ def read_mura(files: Files, body_parts: tuple[str, ...]) -> DataSet:
         body_parts: which to take, or ("all",).
 
     Raises:
-        InputError: a table is missing or can't be understood, a table and the files differ, or nothing is left.
+        InputError: a table is missing or can't be understood, or tables and files differ.
     """
     root = _root(files)
     studies = dict(_labeled_studies(files, root))
@@ -83,8 +83,8 @@ def _root(files: Files) -> str:
     ]
     if len(found) != 1:
         raise InputError(
-            f"{files.where}: {'no' if not found else len(found)} {table}; expected one, at the top or one folder "
-            "below, as in MURA-v1.1/train_image_paths.csv"
+            f"{files.where}: {'no' if not found else len(found)} {table}; expected one, at the top or one "
+            "folder below, as in MURA-v1.1/train_image_paths.csv"
         )
     return found[0]
 

@@ -95,7 +95,7 @@ def _make_part(config: PreprocessConfig, job: Job, part: Draft) -> dict[str, Any
 def _clean_all(
     config: PreprocessConfig, job: Job, part: Draft, files: Files, mine: list[Radiograph]
 ) -> tuple[pd.DataFrame, NDArray[np.uint8], dict[str, str]]:
-    """Clean and store a share's pictures: its index, raw thumbnails for the preview, and what was unreadable."""
+    """Clean and store a share's pictures: index, raw thumbnails for the preview, and what was unreadable."""
     by_path = {r.path: r for r in mine}
     previewed = {r.path for r in sorted(mine, key=lambda r: _preview_rank(r.key))[:PAIRS]}
     work = ((path, data, path in previewed) for path, data in files.read_all(by_path))
@@ -137,21 +137,24 @@ def _merge(config: PreprocessConfig, job: Job, parts: Sequence[Artifact]) -> dic
         pixels.append(_map(part.fetch(_PIXELS, folder), len(index), config.resolution))
         indexes.append(index.assign(_part=number, _row=np.arange(len(index))))
         unreadable |= part.manifest.summary["unreadable"]
-    whole = pd.concat(indexes, ignore_index=True).sort_values("key", ignore_index=True)
+    # A share without images has no types either, and would change the others'.
+    whole = pd.concat([index for index in indexes if len(index)] or indexes[:1], ignore_index=True)
+    whole = whole.sort_values("key", ignore_index=True)
     _require_readable(config, unreadable, len(whole) + len(unreadable), job.bucket.url)
-    places = list(zip(whole["_part"], whole["_row"], strict=True))
+    place = {
+        key: (part, row) for key, part, row in zip(whole["key"], whole["_part"], whole["_row"], strict=True)
+    }
+
+    def picture(key: str) -> NDArray[np.uint8]:
+        part, row = place[key]
+        return np.asarray(pixels[part][row])
+
     index = whole.drop(columns=["_part", "_row", "previewed"])
-    images = (pixels[part][row] for part, row in places)
-    write_packed(job.output, index, images, shard_images=config.shard_images)
-    shown = sorted(before, key=_preview_rank)[:PAIRS]
-    position = {key: row for row, key in enumerate(index["key"])}
+    write_packed(job.output, index, map(picture, index["key"]), shard_images=config.shard_images)
+    shown = index[index["key"].isin(sorted(before, key=_preview_rank)[:PAIRS])]
+    captions = [_caption(row) for _, row in shown.iterrows()]
     pairs = [
-        (
-            _caption(index.iloc[position[key]]),
-            before[key],
-            pixels[places[position[key]][0]][places[position[key]][1]],
-        )
-        for key in shown
+        (caption, before[key], picture(key)) for caption, key in zip(captions, shown["key"], strict=True)
     ]
     job.output.put(PREVIEW, contact_sheet(pairs))
     summary = {
@@ -163,7 +166,7 @@ def _merge(config: PreprocessConfig, job: Job, parts: Sequence[Artifact]) -> dic
         "studies": {split: int(n) for split, n in index.groupby("split")["study"].nunique().items()},
         "inverted": int(index["inverted"].sum()),
         "straightened": int((index["rotation"] != 0).sum()),
-        "cropped": int((index["field_confidence"] < 1).sum()),
+        "cropped": int(_is_cropped(index).sum()),
         "unreadable": dict(sorted(unreadable.items())),
         "warnings": parts[0].manifest.summary["warnings"],
         "ignored_files": parts[0].manifest.summary["ignored"],
@@ -197,17 +200,22 @@ def _map(path: Path, images: int, resolution: int) -> NDArray[np.uint8]:
 def _require_readable(
     config: PreprocessConfig, unreadable: Mapping[str, str], images: int, where: str
 ) -> None:
-    """Check that no more images are unreadable than allowed.
+    """Check that no more images are unreadable than allowed, and not all.
 
     Raises:
         InputError: naming the first of them and what is wrong with it.
     """
-    if len(unreadable) > config.unreadable_share * images:
+    if unreadable and (len(unreadable) > config.unreadable_share * images or len(unreadable) == images):
         key, problem = min(unreadable.items())
         raise InputError(
-            f"{where}: {key} can't be read: {problem}; {len(unreadable)} of {images:,} images are unreadable, and "
-            f"unreadable_share allows {config.unreadable_share:g}. Replace the file, or take it off the tables"
+            f"{where}: {key} can't be read: {problem}; {len(unreadable)} of {images:,} images are "
+            f"unreadable, and unreadable_share allows {config.unreadable_share:g}. Replace the file, or take it "
+            "off the tables"
         )
+
+
+def _is_cropped(row: Any) -> Any:  # noqa: ANN401 - one row of the index, or the whole index
+    return (row["field_width"] < row["raw_width"]) | (row["field_height"] < row["raw_height"])
 
 
 def _preview_rank(key: str) -> bytes:
@@ -217,6 +225,10 @@ def _preview_rank(key: str) -> bytes:
 
 def _caption(row: pd.Series) -> str:
     done = [f"turned {row['rotation']:+.1f}"] if row["rotation"] else []
-    done += ["cropped"] if row["field_confidence"] < 1 else []
+    done += (
+        ["cropped"]
+        if row["field_width"] < row["raw_width"] or row["field_height"] < row["raw_height"]
+        else []
+    )
     done += ["inverted"] if row["inverted"] else []
     return f"{row['label']} {', '.join(done)}"

@@ -36,8 +36,8 @@ def read_table(files: Files, name: str, body_parts: tuple[str, ...]) -> DataSet:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise InputError(
-            f"{where}: has no column {', '.join(missing)}; expected {', '.join(COLUMNS)} and perhaps body_part, "
-            f"found {', '.join(header)}"
+            f"{where}: has no column {', '.join(missing)}; expected {', '.join(COLUMNS)} and perhaps "
+            f"body_part, found {', '.join(header)}"
         )
     parted = "body_part" in header
     radiographs = [_radiograph(row, f"{where}, line {line}", files) for line, row in enumerate(rows, start=2)]

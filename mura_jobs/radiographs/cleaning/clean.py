@@ -12,6 +12,10 @@ from mura_jobs.radiographs.cleaning.shape import quantise, sharpen, to_square
 from mura_jobs.radiographs.config import CleaningConfig
 from mura_jobs.radiographs.decode import Grey
 
+SMALLEST = 64
+"""Pictures whose longer side (px) is below this are neither cropped nor judged for inversion: on so few
+pixels the edge of a field and the air around the body are not to be told from anatomy."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -31,7 +35,7 @@ class Record:
     inverted: bool
     """Whether its photometry was inverted, and was turned."""
     inverted_confidence: float
-    """0.5 to 1; 1 where it was not examined."""
+    """0.5 to 1; 0.5 where it was not judged."""
     window_black: float
     """Grey value (0 to 1) that became black."""
     window_white: float
@@ -48,9 +52,12 @@ def clean(raw: Grey, resolution: int, config: CleaningConfig) -> tuple[NDArray[n
     Returns:
         The picture, uint8 (resolution, resolution), and the record.
     """
-    field = find_field(raw, straighten=config.straighten) if config.crop else Field.whole(raw.shape)
+    judged = max(raw.shape) >= SMALLEST
+    field = Field.whole(raw.shape)
+    if config.crop and judged:
+        field = find_field(raw, straighten=config.straighten)
     grey = field.cut_from(raw)
-    odds = inversion_odds(grey) if config.invert else float("-inf")
+    odds = inversion_odds(grey) if config.invert and judged else 0.0
     if odds > 0:
         grey = 1 - grey
     black, white = window(grey, config.window_low, config.window_high) if config.window else (0.0, 1.0)

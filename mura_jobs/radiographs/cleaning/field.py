@@ -15,8 +15,6 @@ from mura_jobs.radiographs.decode import Grey
 
 WORK = 192
 """Longer side (px) of the copy in which edges are searched for."""
-MIN_SIDE = 24
-"""A working copy narrower than this (px) is left alone: its edges are not to be told from anatomy."""
 MIN_ROTATION, MAX_ROTATION = 0.7, 30.0
 """Degrees between which a field may lie turned; turned by less it counts as upright."""
 CANDIDATES = 3
@@ -29,6 +27,10 @@ SHARP = 0.55
 """How much of the change within five pixels happens at the side itself; skin is softer."""
 BLANK = 0.13
 """Standard deviation, in spread grey, of what may lie beyond a side."""
+FADING, SMOOTH = 0.3, 0.012
+"""The same for unexposed film, which scatter darkens near the field, and the mean step of its pixels."""
+INSET = 1.0
+"""Pixels of the working copy that are cut off inside a side, where the surround shines through."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,6 @@ def find_field(grey: Grey, *, straighten: bool) -> Field:
     """
     scale = min(WORK / max(grey.shape), 1.0)
     size = (max(round(grey.shape[1] * scale), 1), max(round(grey.shape[0] * scale), 1))
-    if min(size) < MIN_SIDE:
-        return Field.whole(grey.shape)
     small = _spread(np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32))
     found = _sides(small, 0.0)
     if straighten:
@@ -87,7 +87,7 @@ def find_field(grey: Grey, *, straighten: bool) -> Field:
         turned = max(tried, key=lambda sides: sides.score, default=found)
         if turned.score > found.score + 0.5 and turned.seen >= 2:
             found = turned
-    return found.field(grey.shape[1] / size[0])
+    return found.field(grey.shape[1] / size[0]) if found.shares else Field.whole(grey.shape)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class _Sides:
 
 
 def _spread(grey: Grey) -> Grey:
-    """Grey with both ends spread (the arcsine transform): there the edges of a black or white surround hide."""
+    """Grey with both ends spread (the arcsine transform), where edges of black or white surrounds hide."""
     return np.asarray(np.arcsin(np.sqrt(np.clip(grey, 0, 1))) / (np.pi / 2), np.float32)
 
 
@@ -194,11 +194,11 @@ def _opposite_sides(
     share[near < SHARP * around] = 0
     begin, begin_share = _one_side(grey, inside, share)
     end, end_share = _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1])
-    x = (0.0 if begin is None else float(begin), float(width) if end is None else float(width - end))
+    x = (begin or 0.0, width - (end or 0.0))
     return x, [found for found in (begin_share, end_share) if found > 0]
 
 
-def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64]) -> tuple[int | None, float]:
+def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64]) -> tuple[float | None, float]:
     """The field's first column and how much of it is seen as an edge; None and 0 where no side is seen.
 
     Args:
@@ -206,15 +206,20 @@ def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64]) -> tuple[int
         inside: 1 where it shows the picture.
         share: of each column boundary, how much is a sharp edge.
     """
-    count = np.cumsum(inside.sum(axis=0))
-    mean = np.cumsum((grey * inside).sum(axis=0)) / np.maximum(count, 1)
-    square = np.cumsum((grey**2 * inside).sum(axis=0)) / np.maximum(count, 1)
+    count = np.maximum(np.cumsum(inside.sum(axis=0)), 1)
+    mean = np.cumsum((grey * inside).sum(axis=0)) / count
+    square = np.cumsum((grey**2 * inside).sum(axis=0)) / count
     spread = np.sqrt(np.maximum(square - mean**2, 0))  # of everything up to and with this column
+    steps = np.abs(np.diff(grey, axis=0)) * inside[1:]
+    rough = np.cumsum(steps.sum(axis=0)) / count
     for boundary in np.argsort(-share[: len(share) // 2]):
         if share[boundary] < EDGE_SHARE:
             break
-        if spread[max(boundary - 1, 0)] < BLANK and count[max(boundary - 1, 0)] > 0:
-            return int(boundary) + 1, float(share[boundary])
+        beyond = max(boundary - 1, 0)
+        if count[beyond] > 1 and (
+            spread[beyond] < BLANK or (rough[beyond] < SMOOTH and spread[beyond] < FADING)
+        ):
+            return float(boundary) + 1 + INSET, float(share[boundary])
     return None, 0.0
 
 

@@ -25,7 +25,7 @@ def inversion_odds(field: Grey) -> float:
 
 def confidence(log_odds: float) -> float:
     """Probability of the likelier of two answers, 0.5 to 1."""
-    return 1 / (1 + exp(-min(abs(log_odds), 50.0)))
+    return 1 / (1 + exp(-abs(log_odds)))
 
 
 def _signs(field: Grey) -> NDArray[np.float64]:

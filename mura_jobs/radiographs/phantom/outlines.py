@@ -1,7 +1,7 @@
 """Outlines of an average adult's right shoulder, seen from the front and, as a scapular Y, from the side.
 
 Millimetres: x towards the body's midline (right on the picture), y towards the feet, the centre of the
-humeral head at the origin. Closed outlines are knots of a smooth curve; paths are knots of a tube's middle line.
+humeral head at the origin. Closed outlines are knots of a smooth curve, paths those of a tube's middle line.
 """
 
 from typing import Final

@@ -32,32 +32,41 @@ def run(config: PhantomConfig, job: Job) -> None:
         "train": range(1, config.train_patients + 1),
         "valid": range(FIRST_VALID, FIRST_VALID + config.valid_patients),
     }
-    truths: list[dict[str, Any]] = []
-    counts: dict[str, Any] = {}
-    for folder, patients in folders.items():
-        plans = [study for patient in patients for study in plan_patient(config, patient)]
-        paths = [image_path(folder, plan, image) for plan in plans for image in images_of(plan)]
-        with job.events.progress(len(paths), "img", f"draw {folder}") as bar:
-            batch: dict[str, bytes] = {}
-            work = ((config, folder, plan) for plan in plans)
-            for number, drawn in enumerate(parallel_map(draw_study, work), start=1):
-                for path, png, truth in drawn:
-                    batch[path] = png
-                    truths.append(truth)
-                if number % _STUDIES_PER_UPLOAD == 0 or number == len(plans):
-                    job.output.put_all(batch)
-                    batch = {}
-                    job.shutdown.check()
-                bar.advance(len(drawn))
-        studies = [f"{study_path(folder, plan)}/,{int(plan.label == 'positive')}" for plan in plans]
+    plans = {
+        folder: [study for patient in patients for study in plan_patient(config, patient)]
+        for folder, patients in folders.items()
+    }
+    truths = _draw(config, job, plans)
+    counts: dict[str, dict[str, int]] = {}
+    for folder, studies in plans.items():
+        paths = [image_path(folder, plan, image) for plan in studies for image in images_of(plan)]
+        labels = [f"{study_path(folder, plan)}/,{int(plan.label == 'positive')}" for plan in studies]
         job.output.put(f"{NAME}/{folder}_image_paths.csv", _lines(paths))
-        job.output.put(f"{NAME}/{folder}_labeled_studies.csv", _lines(studies))
-        counts[folder] = _count(plans) | {"patients": len(patients), "studies": len(plans)}
+        job.output.put(f"{NAME}/{folder}_labeled_studies.csv", _lines(labels))
+        counts[folder] = {"patients": len(folders[folder]), "studies": len(studies)} | _count(studies)
     job.output.put(f"{NAME}/phantom_truth.csv", _table(truths))
     job.events.emit(
-        "counts", **{f"{folder}_{name}": n for folder in counts for name, n in counts[folder].items()}
+        "counts", **{f"{folder}/{name}": n for folder in counts for name, n in counts[folder].items()}
     )
     job.output.publish({"counts": counts})
+
+
+def _draw(config: PhantomConfig, job: Job, plans: dict[str, list[StudyPlan]]) -> list[dict[str, Any]]:
+    """Draw and store every picture; return the rows of truth."""
+    truths: list[dict[str, Any]] = []
+    work = [(config, folder, plan) for folder, studies in plans.items() for plan in studies]
+    with job.events.progress(sum(len(plan.views) for *_, plan in work), "img", "draw") as bar:
+        batch: dict[str, bytes] = {}
+        for number, drawn in enumerate(parallel_map(draw_study, work), start=1):
+            for path, png, truth in drawn:
+                batch[path] = png
+                truths.append(truth)
+            if number % _STUDIES_PER_UPLOAD == 0 or number == len(work):
+                job.output.put_all(batch)
+                batch = {}
+                job.shutdown.check()
+            bar.advance(len(drawn))
+    return truths
 
 
 def plan_patient(config: PhantomConfig, patient: int) -> list[StudyPlan]:

@@ -9,8 +9,8 @@ from mura_jobs.radiographs.phantom.geometry import Affine, Grid, Image, Points, 
 from mura_jobs.radiographs.phantom.solids import Scene
 
 # Linear attenuation (1/mm) at about 50 keV, the effective energy of a 75 kV beam (NIST XCOM): soft
-# tissue 0.02, cortical bone 0.08 (0.058 above the tissue whose place it takes), titanium 0.45. Fat takes a tenth
-# less than muscle, an inflated lung about 0.3 of it.
+# tissue 0.02, cortical bone 0.08 (0.058 above the tissue whose place it takes), titanium 0.45. Fat takes a
+# tenth less than muscle, an inflated lung about 0.3 of it.
 _SOFT, _MINERAL, _METAL = 0.020, 0.058, 0.45
 _FAT, _LUNG = 0.90, 0.30
 _PHOTONS = 8000.0  # detected quanta per mm² of the unattenuated beam, at noise 1
