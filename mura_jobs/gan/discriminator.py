@@ -104,7 +104,7 @@ class Discriminator(nn.Module):
     @property
     def blocks(self) -> list[Block]:
         """The residual blocks, from the highest resolution down to 8×8."""
-        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc] - as added above
+        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc]  # as added above
 
     def forward(self, image_NCHW: Tensor, label_NL: Tensor | None = None) -> Tensor:
         """Logits, (N,), float32 or wider.
@@ -119,4 +119,5 @@ class Discriminator(nn.Module):
         if self.mapping is None:
             return y[:, 0]
         assert label_NL is not None, "a conditional discriminator is called with labels"
-        return (y * self.mapping(label_NL)).sum(1) / sqrt(y.shape[1])
+        direction: Tensor = self.mapping(label_NL)
+        return (y * direction).sum(1) / sqrt(y.shape[1])

@@ -85,7 +85,7 @@ class SynthesisNetwork(nn.Module):
     @property
     def blocks(self) -> list[SynthesisBlock]:
         """One block a resolution, from 4×4 up."""
-        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc] - as added above
+        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc]  # as added above
 
     @property
     def convolutions(self) -> list[SynthesisLayer]:
@@ -110,7 +110,7 @@ class SynthesisNetwork(nn.Module):
         maps = iter(noise) if noise is not None else None
         ws = iter(ws_NLF.unbind(1))
         w = next(ws)
-        x, image = torch.empty(0), None
+        x, image = torch.empty(0), torch.empty(0)
         for block in self.blocks:
             if block.is_first:
                 x = block.const.expand(len(ws_NLF), -1, -1, -1)
@@ -120,8 +120,7 @@ class SynthesisNetwork(nn.Module):
                 x = convolution(x, w, None if maps is None else next(maps))
                 w = next(ws)
             shown = block.torgb(x, w)
-            image = shown if image is None else upsample(image) + shown
-        assert image is not None
+            image = shown if block.is_first else upsample(image) + shown
         return image
 
 
@@ -167,7 +166,7 @@ class Generator(nn.Module):
         flat = torch.randn(batch, sum(areas), generator=stream, device=stream.device)
         return [
             part.reshape(batch, 1, side, side)
-            for part, side in zip(flat.split(areas, dim=1), sides, strict=True)
+            for part, side in zip(torch.split(flat, areas, dim=1), sides, strict=True)
         ]
 
     def constant_noise(self) -> list[Tensor]:

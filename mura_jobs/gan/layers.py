@@ -40,7 +40,7 @@ def resolutions(resolution: int) -> list[int]:
 
 
 def is_reduced(config: NetworkConfig, resolution: int) -> bool:
-    """Whether the features at a resolution are bfloat16: at the four highest ones, if the precision says so."""
+    """Whether the features at a resolution are bfloat16: at the four highest, if the precision says so."""
     return config.precision == "bfloat16" and resolution * 8 >= config.resolution
 
 
@@ -57,7 +57,10 @@ def initialise(network: nn.Module, stream: torch.Generator) -> None:
     """
     for module in network.modules():
         std = getattr(module, "initial_std", 1.0)
-        tensors = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+        tensors = {
+            **dict(module.named_parameters(recurse=False)),
+            **dict(module.named_buffers(recurse=False)),
+        }
         for name in ("weight", "const", "noise_const"):
             if name in tensors:
                 tensors[name].normal_(0, std, generator=stream)
@@ -104,7 +107,14 @@ class Conv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, size: int, *, bias: bool = True, down: bool = False, gain: float = 1.0
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        bias: bool = True,
+        down: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, size, size))
@@ -151,9 +161,8 @@ class FromImage(nn.Module):
 class SynthesisLayer(nn.Module):
     """Modulated 3×3 convolution, noise, bias, leaky ReLU (StyleGAN2, section 2.2 and figure 2).
 
-    Modulation and demodulation scale weights: w'_oi = s_i w_oi d_o with d_o = 1 / sqrt(sum_i,k (s_i w_oik)²).
-    Scaling input channels by s and output channels by d is the same, needs no weights per image, and is faster
-    than a grouped convolution on every device that was tried.
+    Modulation and demodulation scale weights: w'_oi = s_i w_oi d_o with d_o = 1 / sqrt(sum_ik (s_i w_oik)²).
+    Scaling input channels by s and output channels by d is the same, and needs no weights per image.
     """
 
     noise_const: Tensor

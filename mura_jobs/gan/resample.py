@@ -1,11 +1,11 @@
 """Resampling with the binomial filter [1, 3, 3, 1], as StyleGAN2 (appendix B) does it.
 
-The two-dimensional filter is the normalised outer product of the one-dimensional one. Pixels outside the image
-count as zero. Each function is one depthwise convolution, which in channels_last memory costs a small part of the
-neighbouring 3×3 convolution.
+The two-dimensional filter is the normalised outer product of the one-dimensional one. Pixels outside the
+image count as zero. Each function is one depthwise convolution, which in channels_last memory costs a small
+part of the neighbouring 3×3 convolution.
 
-They are linear, and the filter is symmetric, so that each one's gradient is one of them again. Saying so spares
-autograd's own second derivative of a depthwise convolution, which goes through the channels one by one.
+They are linear, and the filter is symmetric, so that each one's gradient is one of them again. Saying so
+spares autograd's own second derivative of a depthwise convolution, which goes through channels one by one.
 """
 
 from functools import lru_cache
@@ -20,19 +20,19 @@ TAPS = (1.0, 3.0, 3.0, 1.0)
 
 def blur(x_NCHW: Tensor, padding: int, gain: float = 1.0) -> Tensor:
     """Filter at the same sampling rate: (N, C, H, W) to (N, C, H + 2 padding - 3, W + 2 padding - 3)."""
-    y: Tensor = _Blur.apply(x_NCHW, padding, gain)  # type: ignore[no-untyped-call]
+    y: Tensor = _Blur.apply(x_NCHW, padding, gain)
     return y
 
 
 def downsample(x_NCHW: Tensor) -> Tensor:
     """Halve the resolution: (N, C, H, W) to (N, C, H/2, W/2); a constant stays the same inside the image."""
-    y: Tensor = _Downsample.apply(x_NCHW, 1.0)  # type: ignore[no-untyped-call]
+    y: Tensor = _Downsample.apply(x_NCHW, 1.0)
     return y
 
 
 def upsample(x_NCHW: Tensor) -> Tensor:
     """Double the resolution: (N, C, H, W) to (N, C, 2H, 2W). Four times the adjoint of `downsample`."""
-    y: Tensor = _Upsample.apply(x_NCHW, 4.0)  # type: ignore[no-untyped-call]
+    y: Tensor = _Upsample.apply(x_NCHW, 4.0)
     return y
 
 
@@ -53,7 +53,7 @@ class _Blur(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        return _Blur.apply(gradient, *ctx.arguments), None, None  # type: ignore[no-untyped-call]
+        return _Blur.apply(gradient, *ctx.arguments), None, None
 
 
 class _Downsample(torch.autograd.Function):
@@ -65,7 +65,7 @@ class _Downsample(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        return _Upsample.apply(gradient, ctx.gain), None  # type: ignore[no-untyped-call]
+        return _Upsample.apply(gradient, ctx.gain), None
 
 
 class _Upsample(torch.autograd.Function):
@@ -79,4 +79,4 @@ class _Upsample(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        return _Downsample.apply(gradient, ctx.gain), None  # type: ignore[no-untyped-call]
+        return _Downsample.apply(gradient, ctx.gain), None

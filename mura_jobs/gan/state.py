@@ -32,8 +32,8 @@ class TrainState:
     G: Generator
     D: Discriminator
     G_ema: Generator
-    adam_G: torch.optim.Adam
-    adam_D: torch.optim.Adam
+    adam_g: torch.optim.Adam
+    adam_d: torch.optim.Adam
     p: Tensor
     """Augmentation probability, shape ()."""
     sign_sum: Tensor
@@ -68,8 +68,8 @@ class TrainState:
             G=G,
             D=D,
             G_ema=G_ema,
-            adam_G=_adam(G, recipe.learning_rate, settings.path_length_interval if has_path_length else None),
-            adam_D=_adam(D, recipe.learning_rate, settings.r1_interval),
+            adam_g=_adam(G, recipe.learning_rate, settings.path_length_interval if has_path_length else None),
+            adam_d=_adam(D, recipe.learning_rate, settings.r1_interval),
             p=zero + settings.augment_initial,
             sign_sum=zero.clone(),
             r_t=zero.clone(),
@@ -87,7 +87,7 @@ class TrainState:
         }
         for name, network in (("G", self.G), ("D", self.D), ("G_ema", self.G_ema)):
             found |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
-        for name, adam, network in (("adam_G", self.adam_G, self.G), ("adam_D", self.adam_D, self.D)):
+        for name, adam, network in (("adam_g", self.adam_g, self.G), ("adam_d", self.adam_d, self.D)):
             for key, parameter in network.named_parameters():
                 found |= {f"{name}.{key}.{part}": value for part, value in adam.state[parameter].items()}
         return found

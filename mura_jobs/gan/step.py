@@ -1,8 +1,8 @@
 """One training step: the phases Gmain, Greg, Dmain, Dreg, then the averages.
 
-Whatever a step draws comes from streams named by seed, purpose and images seen, and is drawn for the whole world
-batch; a process takes its own rows. So neither the number of processes nor a stop and resume changes what is
-drawn.
+Whatever a step draws comes from streams named by seed, purpose and images seen, and is drawn for the whole
+world batch; a process takes its own rows. So neither the number of processes nor a stop and resume changes
+what is drawn.
 """
 
 from collections.abc import Iterator
@@ -73,9 +73,9 @@ class Step:
         """Gmain: fakes should look real."""
         fake, _, w_mean = self._fake(state, "Gmain", self.recipe.batch)
         loss = generator_loss(state.D(self._augment(state, "Gmain", fake)))
-        loss.backward()
+        torch.autograd.backward(loss)
         shared = {"loss": loss.detach(), "w": w_mean.detach()}
-        self._update(state, state.G, state.adam_G, shared)
+        self._update(state, state.G, state.adam_g, shared)
         state.G.mapping.w_avg.lerp_(shared["w"], 1 - W_AVG_DECAY)
         state.measure(loss_G=shared["loss"])
 
@@ -89,9 +89,9 @@ class Step:
         lengths = path_lengths(fake, ws, direction.to(fake))
         penalty = path_length_penalty(lengths, state.path_length_mean)
         settings = self.settings
-        (penalty * (settings.path_length_weight * settings.path_length_interval)).backward()
+        torch.autograd.backward(penalty * (settings.path_length_weight * settings.path_length_interval))
         shared = {"length": lengths.detach().mean()}
-        self._update(state, state.G, state.adam_G, shared)
+        self._update(state, state.G, state.adam_g, shared)
         state.path_length_mean.lerp_(shared["length"], PATH_LENGTH_DECAY)
         state.measure(path_length=shared["length"])
 
@@ -102,10 +102,10 @@ class Step:
             fake = self._augment(state, "Dmain fake", fake)
         fake_logits = state.D(fake)
         fake_loss = discriminator_fake_loss(fake_logits)
-        fake_loss.backward()
+        torch.autograd.backward(fake_loss)
         real_logits = state.D(self._augment(state, "Dmain real", real_NCHW))
         real_loss = discriminator_real_loss(real_logits)
-        real_loss.backward()
+        torch.autograd.backward(real_loss)
         shared = {
             "loss_D_fake": fake_loss.detach(),
             "loss_D_real": real_loss.detach(),
@@ -113,7 +113,7 @@ class Step:
             "logit_real": real_logits.detach().mean(),
             "sign_real": real_logits.detach().sign().mean(),
         }
-        self._update(state, state.D, state.adam_D, shared)
+        self._update(state, state.D, state.adam_d, shared)
         state.sign_sum += shared["sign_real"]
         state.measure(**shared)
 
@@ -121,9 +121,9 @@ class Step:
         """Dreg: D should be flat around reals."""
         real = real_NCHW.detach().requires_grad_()
         penalty = r1_penalty(real, state.D(self._augment(state, "Dreg", real))).mean()
-        (penalty * (self.recipe.gamma / 2 * self.settings.r1_interval)).backward()
+        torch.autograd.backward(penalty * (self.recipe.gamma / 2 * self.settings.r1_interval))
         shared = {"r1": penalty.detach()}
-        self._update(state, state.D, state.adam_D, shared)
+        self._update(state, state.D, state.adam_d, shared)
         state.measure(**shared)
 
     def adapt(self, state: TrainState) -> None:
@@ -163,10 +163,11 @@ class Step:
         """Average gradients and `shared` over the processes, and step unless something is not finite."""
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         all_reduce_mean(self.world, [*gradients, *shared.values()])
-        total = torch.stack([*torch._foreach_norm(gradients), *(value.sum() for value in shared.values())]).sum()
+        norms = torch._foreach_norm(gradients)  # noqa: SLF001 - the fast way over many tensors
+        total = torch.stack([*norms, *(value.sum() for value in shared.values())]).sum()
         state.broken.copy_(torch.maximum(state.broken, (~total.isfinite()).to(state.broken.dtype)))
-        adam.found_inf = state.broken  # type: ignore[attr-defined] - what a GradScaler sets: skips the step
-        adam.grad_scale = None  # type: ignore[attr-defined] - set together with found_inf
+        # What a GradScaler sets: a fused Adam skips the step where found_inf is 1.
+        adam.found_inf, adam.grad_scale = state.broken, None  # type: ignore[attr-defined]
         adam.step()
         adam.zero_grad(set_to_none=True)
 

@@ -20,7 +20,7 @@ SYM6 = (
     0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252,
     -0.021060292512300564, 0.04472490177066578, 0.0017677118642428036, -0.007800708325034148,
 )  # fmt: skip
-"""Low-pass filter of the wavelet "sym6" (Daubechies, Ten lectures on wavelets, table 6.3): orthonormal, so that
+"""Low-pass filter of the wavelet "sym6" (Daubechies, Ten lectures on wavelets, table 6.3). It is orthonormal:
 downsampling by it undoes upsampling by it exactly."""
 
 MARGIN = len(SYM6) // 2 - 1
