@@ -29,7 +29,8 @@ def s3_server() -> Iterator[SeaweedFS]:
 
 
 @pytest.fixture(scope="session")
-def new_s3_bucket(s3_server: SeaweedFS) -> Callable[[], str]:
-    """Makes a new bucket on the server and returns its URL."""
+def new_s3_prefix(s3_server: SeaweedFS) -> Callable[[], str]:
+    """Makes the URL of an empty prefix, all in one bucket (a new bucket costs the server seconds)."""
+    url = s3_server.make_bucket("tests")
     numbers = itertools.count()
-    return lambda: s3_server.make_bucket(f"bucket-{next(numbers)}")
+    return lambda: f"{url}/{next(numbers)}"

@@ -73,6 +73,9 @@ class SeaweedFS:
         with self.log.open("ab") as log:
             # it would take credentials from the environment for an administrator's
             environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+            environment["WEED_MASTER_VOLUME_GROWTH_COPY_1"] = (
+                "1"  # a new bucket then makes one file, not seven
+            )
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():

@@ -61,8 +61,7 @@ def bucket(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
         folder.mkdir()
         return open_bucket(folder.as_uri())
     server: SeaweedFS = request.getfixturevalue("s3_server")
-    new: Callable[[], str] = request.getfixturevalue("new_s3_bucket")
-    return open_bucket(f"{new()}/my prefix %41", server.endpoint)
+    return open_bucket(f"{request.getfixturevalue('new_s3_prefix')()}/my prefix %41", server.endpoint)
 
 
 @pytest.fixture
