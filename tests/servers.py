@@ -178,4 +178,6 @@ if __name__ == "__main__":
         for variable, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": running.endpoint}.items():
             sys.stdout.write(f"export {variable}={value}\n")
         sys.stdout.flush()
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        ends = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        signal.sigwait(ends)
