@@ -25,7 +25,7 @@ def main() -> int:
     """Write the generated files, or compare them with what they would be."""
     check = sys.argv[1:] == ["--check"]
     stale = []
-    for path, text in generated().items():
+    for path, text in generated():
         if not path.exists() or path.read_text("utf-8") != text:
             stale.append(path)
             if not check:
@@ -36,18 +36,15 @@ def main() -> int:
     return 1 if check and stale else 0
 
 
-def generated() -> dict[Path, str]:
-    """Every generated file and its text. The Jobs are rendered from the chart as it is on disk."""
+def generated() -> Iterator[tuple[Path, str]]:
+    """Every generated file and its text. The Jobs come last: they are rendered from the chart as it is on disk."""
     defaults = RunConfig().plain()
-    files = {
-        CHART / "values.schema.json": json.dumps(values_schema(), indent=1, ensure_ascii=False) + "\n",
-        CHART / "files" / "defaults.json": json.dumps(
-            {key: defaults[key] for key in ("labels", "arms", "seeds")}, indent=1
-        )
-        + "\n",
-        CHART / "README.md": readme(),
-    }
-    return files | {ROOT / "jobs" / name: text for name, text in plain_jobs().items()}
+    repeats = {key: defaults[key] for key in ("labels", "arms", "seeds")}
+    yield CHART / "values.schema.json", json.dumps(values_schema(), indent=1, ensure_ascii=False) + "\n"
+    yield CHART / "files" / "defaults.json", json.dumps(repeats, indent=1) + "\n"
+    yield CHART / "README.md", readme()
+    for name, text in plain_jobs().items():
+        yield ROOT / "jobs" / name, text
 
 
 def values_schema() -> dict[str, Any]:

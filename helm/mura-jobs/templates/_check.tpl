@@ -42,8 +42,8 @@
 {{- end -}}
 {{- end -}}
 {{- $source := dig "source" "" .Values.preprocess.config -}}
-{{- if and .Values.phantom.enabled (ne $source "raw/phantom") -}}
-{{- fail (printf "phantom.enabled generates radiographs under raw/phantom, but preprocess reads %s: set preprocess.config.source to raw/phantom" ($source | default "its default")) -}}
+{{- if and .Values.phantom.enabled (not (hasPrefix "raw/phantom" $source)) -}}
+{{- fail (printf "phantom.enabled generates radiographs under raw/phantom, but preprocess reads %s: set preprocess.config.source to raw/phantom/MURA-PHANTOM" ($source | default "its default")) -}}
 {{- end -}}
 {{- if and .Values.phantom.config (not .Values.phantom.enabled) -}}
 {{- fail "phantom.config is set, but phantom.enabled is false: set it to true or remove the configuration" -}}
@@ -103,7 +103,7 @@
 {{- fail (printf "a pod of Job %s would have a name of %d characters, and 63 are allowed: shorten run (%q) by %d" $name (add (len $name) $behind) (include "mura-jobs.run" $) $excess) -}}
 {{- end -}}
 {{- if and (gt $pods 1) (not $able.indexed) -}}
-{{- fail (printf "%s has %d pods, which takes Indexed Jobs; Kubernetes %s has none: set %s.%s to 1" $job.stage $pods $.Capabilities.KubeVersion.Version $job.stage (ternary "nodes" "shards" (hasKey $job "nodes"))) -}}
+{{- fail (printf "%s has %d pods, which takes Indexed Jobs; Kubernetes %s has none: set %s.%s to 1" $job.stage $pods (include "mura-jobs.kubeVersion" $) $job.stage (ternary "nodes" "shards" (hasKey $job "nodes"))) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Release.IsUpgrade (not .Values.allowUpgrade) -}}

@@ -48,9 +48,13 @@ named by hand, so theirs stay as they are. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* What the cluster's version can do, as a mapping of words to true. */}}
+{{- define "mura-jobs.kubeVersion" -}}
+{{- .Values.kubeVersion | default .Capabilities.KubeVersion.Version -}}
+{{- end -}}
+
+{{/* What the cluster's version can do. */}}
 {{- define "mura-jobs.abilities" -}}
-{{- $version := .Capabilities.KubeVersion.Version -}}
+{{- $version := include "mura-jobs.kubeVersion" . -}}
 indexed: {{ semverCompare ">=1.22.0-0" $version }}
 suspend: {{ semverCompare ">=1.22.0-0" $version }}
 podFailurePolicy: {{ semverCompare ">=1.26.0-0" $version }}

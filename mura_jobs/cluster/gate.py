@@ -1,0 +1,132 @@
+"""Which Jobs may start: the driver's decisions as pure functions of Jobs and published outputs."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mura_jobs.stages import Instance
+
+OPENED = "mura-jobs/opened"
+PLACES = "mura-jobs/places"
+QUEUE = "mura-jobs/queue"
+PARALLELISM = "mura-jobs/parallelism"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+
+State = Literal["held", "open", "complete", "failed"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A Job or JobSet of the run, as far as the driver cares."""
+
+    kind: Literal["Job", "JobSet"]
+    name: str
+    stage: str
+    places: tuple[str, ...]
+    """The outputs that it publishes; none for the preflight."""
+    state: State
+    version: str
+    """Its resourceVersion: a patch of any other version is refused."""
+    opening: Mapping[str, Any]
+    """The patch that opens it."""
+    surprise: str = ""
+    """What somebody else did to it."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now, and why nothing more."""
+
+    open: tuple[Gate, ...]
+    waiting: Mapping[str, tuple[str, ...]]
+    """Names of held Jobs, and what each of them waits for."""
+    failed: tuple[Gate, ...]
+    finished: bool
+    """All Jobs are complete."""
+    stuck: bool
+    """Some failed, and nothing that is left can start or is running."""
+
+
+def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
+    """Understand a Job or JobSet as the API server gives it. `now` is noted on it when it is opened."""
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    annotations = metadata.get("annotations") or {}
+    labels = metadata.get("labels") or {}
+    conditions = {
+        condition["type"]
+        for condition in (manifest.get("status") or {}).get("conditions") or []
+        if condition["status"] == "True"
+    }
+    queue, parallelism = annotations.get(QUEUE), annotations.get(PARALLELISM)
+    closed = bool(spec.get("suspend")) or (parallelism is not None and spec.get("parallelism") == 0)
+    opened = OPENED in annotations
+    state: State = "held"
+    if conditions & {"Complete", "Completed"}:
+        state = "complete"
+    elif "Failed" in conditions:
+        state = "failed"
+    elif opened or not closed:
+        state = "open"
+    note: dict[str, Any] = {"annotations": {OPENED: now}, "resourceVersion": metadata["resourceVersion"]}
+    opening: dict[str, Any] = {"metadata": note, "spec": {"suspend": False}}
+    if queue is not None:
+        opening = {"metadata": note | {"labels": {QUEUE_LABEL: queue}}}
+    elif parallelism is not None:
+        opening = {"metadata": note, "spec": {"parallelism": int(parallelism)}}
+    surprise = ""
+    if opened and closed and queue is None:
+        surprise = "was opened and is held again by someone else; it is left alone"
+    elif state == "open" and not opened and annotations.get(PLACES):
+        surprise = "runs although the driver did not open it"
+    return Gate(
+        kind="JobSet" if manifest.get("kind") == "JobSet" else "Job",
+        name=metadata["name"],
+        stage=labels.get("mura-jobs/stage", ""),
+        places=tuple(annotations.get(PLACES, "").split()),
+        state=state,
+        version=metadata["resourceVersion"],
+        opening=opening,
+        surprise=surprise,
+    )
+
+
+def needs_of(instances: Sequence[Instance]) -> dict[str, tuple[str, ...]]:
+    """What each output is made from. Stages that read raw data wait for the stages that make it."""
+    raw = tuple(instance.place for instance in instances if instance.stage.raw)
+    return {
+        instance.place: instance.stage.needs(instance.config) or (() if instance.stage.raw else raw)
+        for instance in instances
+    }
+
+
+def decide(
+    gates: Iterable[Gate], needs: Mapping[str, tuple[str, ...]], published: Collection[str]
+) -> Decision:
+    """Open every held Job whose needs are published, by Jobs that are Complete or by none of this run.
+
+    A Job is stopped by what it needs itself, so that a failed arm holds up the report but no other arm.
+    """
+    gates = [gate for gate in gates if gate.places or gate.stage == "preflight"]
+    publisher = {place: gate for gate in gates for place in gate.places}
+    preflights = [gate for gate in gates if gate.stage == "preflight"]
+
+    def missing(gate: Gate) -> tuple[str, ...]:
+        wanted = sorted({need for place in gate.places for need in needs[place]})
+        absent = [
+            need
+            for need in wanted
+            if need not in published or (need in publisher and publisher[need].state != "complete")
+        ]
+        return (*(check.name for check in preflights if check.state != "complete"), *absent)
+
+    waiting = {gate.name: missing(gate) for gate in gates if gate.state == "held"}
+    opening = tuple(gate for gate in gates if gate.state == "held" and not waiting[gate.name])
+    failed = tuple(gate for gate in gates if gate.state == "failed")
+    running = any(gate.state == "open" for gate in gates)
+    return Decision(
+        open=opening,
+        waiting={name: absent for name, absent in waiting.items() if absent},
+        failed=failed,
+        finished=bool(gates) and all(gate.state == "complete" for gate in gates),
+        stuck=bool(failed) and not running and not opening,
+    )
