@@ -244,6 +244,17 @@ def test_files_of_any_size_travel_whole(bucket: Bucket, size: int, tmp_path: Pat
     assert bucket.read("large/file.npy") == data[::-1]
 
 
+def test_a_downloaded_file_replaces_the_old_one_at_once(bucket: Bucket, tmp_path: Path) -> None:
+    """Whoever has the old file open reads on in it."""
+    target = tmp_path / "target"
+    target.write_bytes(b"old")
+    bucket.write("key", b"new")
+    with target.open("rb") as old:
+        bucket.download("key", target)
+        assert old.read() == b"old"
+    assert target.read_bytes() == b"new"
+
+
 def test_readers_see_the_old_or_the_new_object(bucket: Bucket, tmp_path: Path) -> None:
     """Whichever way they read while it is overwritten, also in parts: whole, or an error, never a mixture."""
     small, large = 300_000, PART_BYTES + 300_000
