@@ -155,7 +155,8 @@ class TrainCnnSettings(Config):
     sensitivity + specificity on `select`, or with the highest accuracy there, or 0.5."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the network; weights, losses and statistics stay in float32."""
+    """Arithmetic of the network; weights, losses and statistics stay in float32. In bfloat16 not every kernel
+    of every device repeats itself to the last bit, and so neither does training."""
 
     checkpoint_epochs: Annotated[int, Field(ge=1)] = 1
     """Epochs between checkpoints, from which a stopped training goes on exactly. SIGTERM always makes one."""

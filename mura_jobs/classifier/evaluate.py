@@ -76,8 +76,8 @@ def choose_threshold(
 ) -> float:
     """The probability from which an image is called positive.
 
-    It lies midway between two neighbouring probabilities; of equally good places, that nearest to 0.5 is
-    taken.
+    It lies midway between two neighbouring probabilities, or between them and 0 or 1; of equally good places,
+    that nearest to 0.5 is taken.
 
     Args:
         positive_N: labels, of the split `select` only.
@@ -87,7 +87,7 @@ def choose_threshold(
     """
     if rule == "half":
         return 0.5
-    levels = np.unique(probability_N)
+    levels = np.unique([0.0, *probability_N, 1.0])
     candidates = np.concatenate([[0.5], (levels[1:] + levels[:-1]) / 2])
     called_CN = probability_N[None] >= candidates[:, None]
     right_CN = called_CN == positive_N[None]

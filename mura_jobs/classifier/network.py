@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import torchvision
 
 from mura_jobs.classifier.config import NetworkConfig
+from mura_jobs.errors import ConfigError
 from mura_jobs.job.randomness import stream_key
 
 MEAN, DEVIATION = 0.449, 0.226
@@ -38,7 +39,8 @@ class Classifier(nn.Module):
         self.norm = parts.norm
         self.pool: nn.Module = nn.AdaptiveAvgPool2d(1) if config.head == "pool" else nn.Identity()
         self.dropout = nn.Dropout(parts.dropout)
-        side = 1 if config.head == "pool" else _feature_side(parts.features, resolution)
+        side = _feature_side(parts.features, config.name, resolution)
+        side = side if config.head == "flatten" else 1
         self.logit = nn.Linear(parts.channels * side * side, 1)
         if self.freeze_backbone:
             self.features.requires_grad_(requires_grad=False)
@@ -70,6 +72,7 @@ def build(
         pretrained: torchvision's state of the whole network, to replace all weights but the last layer's.
 
     Raises:
+        ConfigError: the images are too small for the network.
         InputError: the pretrained weights are not this network's.
     """
     # torchvision initialises from the global stream: it is seeded here and put back as it was.
@@ -81,7 +84,7 @@ def build(
 
             load_backbone(network, config.name, pretrained)
         grey_input(network, config)
-        return Classifier(config, take_apart(network), resolution)
+        return Classifier(config, take_apart(network), resolution).to(memory_format=torch.channels_last)
 
 
 def grey_input(network: nn.Module, config: NetworkConfig) -> None:
@@ -121,10 +124,15 @@ def take_apart(network: nn.Module) -> Parts:
     raise AssertionError(type(network))
 
 
-def _feature_side(features: nn.Module, resolution: int) -> int:
+def _feature_side(features: nn.Module, name: str, resolution: int) -> int:
     """Side of the feature maps of images of the given side."""
-    was_training = features.training
-    with torch.no_grad():
-        side: int = features.eval()(torch.zeros(1, 1, resolution, resolution)).shape[-1]
-    features.train(was_training)
+    try:
+        with torch.no_grad():
+            side: int = features.eval()(torch.zeros(1, 1, resolution, resolution)).shape[-1]
+    except RuntimeError as error:
+        raise ConfigError(
+            f"network: {name} halves images more often than {resolution} pixels allow ({error}); use a "
+            f"larger network.input_size, or a ResNet"
+        ) from None
+    features.train()
     return side

@@ -17,9 +17,7 @@ from mura_jobs.errors import InputError
 _HEAD = re.compile(r"(fc|classifier|classifier\.\d+)\.(weight|bias)")
 """Names of the last layer (and of ConvNeXt's norm before it, a vector) in torchvision's families."""
 
-_OLD_DENSENET = re.compile(
-    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
-)
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 """torchvision's published DenseNet files carry names ("norm.1") that the network no longer has ("norm1")."""
 
 
@@ -61,7 +59,7 @@ def load_backbone(network: nn.Module, name: str, state: dict[str, Tensor]) -> No
     """
     own = network.state_dict()
     heads = {key for key, value in own.items() if _HEAD.fullmatch(key) and len(value) == 1000}
-    given = {_OLD_DENSENET.sub(_join, key): value for key, value in state.items()}
+    given = {_OLD_DENSENET.sub(r"\1", key): value for key, value in state.items()}
     given = {key: value for key, value in given.items() if key not in heads}
     # counts of batches, which files from before torch 0.4.1 lack, are read by nobody
     wanted = {key for key in own.keys() - heads if not key.endswith("num_batches_tracked")}
@@ -76,10 +74,6 @@ def load_backbone(network: nn.Module, name: str, state: dict[str, Tensor]) -> No
         shown = "; ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise InputError(f"network.pretrained: not torchvision's weights of {name}: {shown}")
     network.load_state_dict(own | given)
-
-
-def _join(match: re.Match[str]) -> str:
-    return match[1] + match[2]
 
 
 def _parse(name: str, data: bytes) -> dict[str, Tensor]:

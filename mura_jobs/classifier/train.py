@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 import pandas as pd
 import safetensors.torch
 from sklearn.metrics import roc_auc_score
@@ -58,8 +59,8 @@ def run(config: TrainCnnConfig, job: Job) -> None:
     indexes = {label: packed.index for label, packed in synthetic.items()}
     images = load(compose(arm, config.seed, train.index, indexes), train, synthetic, device)
     size = config.network.input_size or real.resolution
-    network = build(config.network, size, config.seed, read_pretrained(config.network, job.bucket))
-    network = network.to(device).to(memory_format=torch.channels_last)
+    pretrained = read_pretrained(config.network, job.bucket)
+    network = build(config.network, size, config.seed, pretrained).to(device)
     epoch_steps = math.ceil(len(train.index) / config.batch)
     state = TrainState.fresh(config, network, epoch_steps)
     scorer = Scorer(network, size, config.precision)
@@ -165,12 +166,17 @@ class _Training:
         """Score the split `select`, write the epoch down, and keep what is worth keeping."""
         state, config = self.state, self.config
         loss, right = (state.sums / self.epoch_steps).tolist()
-        if not math.isfinite(loss):
+        logits_N = self._select_logits()
+        if not (math.isfinite(loss) and np.isfinite(logits_N).all()):
             raise MuraError(
-                f"the loss is {loss} in the epoch that ended at step {state.step}; lower optimiser.lr "
-                f"({config.optimiser.lr}), or use precision: float32; the last checkpoint is from before"
+                f"loss or logits are not finite in the epoch that ended at step {state.step} (loss {loss}); "
+                f"lower optimiser.lr ({config.optimiser.lr}), or use precision: float32. The last checkpoint "
+                f"is from before"
             )
-        select_loss, auroc = self._score_select()
+        positive_N = self.select_positive
+        weight_N = np.where(positive_N, self.weight_positive, self.weight_negative)
+        select_loss = float((weight_N * np.logaddexp(0, np.where(positive_N, -logits_N, logits_N))).mean())
+        auroc = float(roc_auc_score(positive_N, logits_N))
         state.sums.zero_()
         state.history.append(
             {
@@ -189,8 +195,8 @@ class _Training:
             self._save()
         return {"loss": loss, "select_auroc": auroc}
 
-    def _score_select(self) -> tuple[float, float]:
-        """Weighted loss and AUROC on `select`; the processes share the images, and all learn the same."""
+    def _select_logits(self) -> NDArray[np.float64]:
+        """Logits of the split `select`; the processes share the images, and all learn the same."""
         world = self.job.world
         shares = np.array_split(np.arange(len(self.select_images)), world.size)
         logits = torch.zeros(len(self.select_images), device=world.device)
@@ -200,11 +206,7 @@ class _Training:
         with self.state.scored_weights():
             logits[own] = self.scorer.logits(self.select_images[own], self.config.batch)
         all_reduce_mean(world, [logits])
-        values = logits.cpu().double().numpy() * world.size
-        positive = self.select_positive
-        weight = np.where(positive, self.weight_positive, self.weight_negative)
-        losses = np.logaddexp(0, np.where(positive, -values, values))
-        return float((weight * losses).mean()), float(roc_auc_score(positive, values))
+        return logits.cpu().double().numpy() * world.size
 
     def _improved(self) -> list[bool]:
         return improvements(self.state.history, self.config.criterion)

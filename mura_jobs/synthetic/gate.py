@@ -58,25 +58,20 @@ def mirrored(vectors_NP: Floats) -> Floats:
 
 def nearest(query_QP: Floats, reference_NP: Floats) -> Nearest:
     """Each query's nearest reference, either of the two mirrored or not."""
-    blocks = [
-        (likeness.argmax(axis=1), likeness.max(axis=1)) for _, likeness in _likenesses(query_QP, reference_NP)
-    ]
-    return Nearest(
-        row=np.concatenate([row for row, _ in blocks]),
-        distance=_distance(np.concatenate([value for _, value in blocks])),
-    )
+    rows = [likeness.argmax(axis=1) for _, likeness in _likenesses(query_QP, reference_NP)]
+    return _measure(query_QP, reference_NP, np.concatenate(rows))
 
 
 def nearest_earlier(vectors_NP: Floats) -> Nearest:
     """Each image's nearest among those before it."""
-    rows, values = [], []
+    rows = []
     for start, likeness in _likenesses(vectors_NP, vectors_NP):
         number = start + np.arange(len(likeness))
         likeness[np.arange(len(vectors_NP))[None] >= number[:, None]] = -np.inf
         rows.append(likeness.argmax(axis=1))
-        values.append(likeness.max(axis=1))
-    value = np.concatenate(values)
-    return Nearest(row=np.where(np.isinf(value), -1, np.concatenate(rows)), distance=_distance(value))
+    row = np.concatenate(rows)
+    row[0] = -1
+    return _measure(vectors_NP, vectors_NP, row)
 
 
 def threshold(select_to_train: Nearest, quantile: float) -> float:
@@ -92,6 +87,13 @@ def _likenesses(query_QP: Floats, reference_NP: Floats) -> Iterator[tuple[int, F
         yield start, np.maximum(query_QP[block] @ reference_NP.T, turned[block] @ reference_NP.T)
 
 
-def _distance(cosine: Floats) -> Floats:
-    """Of unit vectors scaled to deviation 1, the root mean squared difference is sqrt(2 - 2 cos)."""
-    return np.sqrt(np.maximum(2 - 2 * cosine, 0)).round(_DIGITS).astype(np.float32)
+def _measure(query_QP: Floats, reference_NP: Floats, row: NDArray[np.int64]) -> Nearest:
+    """Distances to the given rows, where there is one.
+
+    Taken from differences: cosines near 1 have lost the digits that tell a copy from a likeness. Unit vectors
+    scaled to deviation 1 differ by as much, root mean squared, as unit vectors are apart.
+    """
+    found = reference_NP[row]
+    apart = [np.linalg.norm(query - found, axis=1) for query in (query_QP, mirrored(query_QP))]
+    distance = np.where(row < 0, np.inf, np.minimum(*apart))
+    return Nearest(row, distance.round(_DIGITS).astype(np.float32))

@@ -1,5 +1,6 @@
 """Drawing images from a generator: each from a stream of its own, in company that is always the same."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -55,4 +56,4 @@ def to_grey(images_NCRR: Tensor) -> Tensor:
 
 def wanted_numbers(images: int, rejected_share: float) -> int:
     """How many candidates to draw so that `images` are left where that share is rejected."""
-    return int(np.ceil(images / (1 - rejected_share)))
+    return math.ceil(round(images / (1 - rejected_share), 6))

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import pandas as pd
+import torch
 
 from mura_jobs.errors import InputError
 from mura_jobs.gan.load import load_generator
+from mura_jobs.gan.pictures import square_grid_png
 from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.job import Job
 from mura_jobs.job.parts import run_in_parts
@@ -17,7 +19,6 @@ from mura_jobs.radiographs.packed import Packed, npy_bytes, write_packed
 from mura_jobs.synthetic.amount import Amount
 from mura_jobs.synthetic.config import GatesConfig, SynthesizeConfig
 from mura_jobs.synthetic.gate import nearest, nearest_earlier, threshold, thumbnails
-from mura_jobs.synthetic.grid import grid_png
 from mura_jobs.synthetic.sample import batches, sample, wanted_numbers
 
 _PIXELS = "candidates.npy"
@@ -57,7 +58,8 @@ def run(config: SynthesizeConfig, job: Job) -> None:
         index, level = _score(config.gates, index, images, train, select)
         kept, rejected = _choose(config, index, level, wanted)
         write_packed(job.output, index.iloc[kept], images[kept], shard_images=config.shard_images)
-        job.output.put("grids/fakes.png", grid_png(images[kept[: config.grid_images]]))
+        shown = torch.from_numpy(images[kept[: config.grid_images], None]) / 127.5 - 1
+        job.output.put("grids/fakes.png", square_grid_png(shown))
         summary = {
             "images": len(kept),
             "resolution": real.resolution,
@@ -74,7 +76,7 @@ def run(config: SynthesizeConfig, job: Job) -> None:
 
 def _draw(config: SynthesizeConfig, job: Job, candidates: int, resolution: int) -> Images:
     """This share's candidates in the order of their batches, uint8 (N, R, R)."""
-    generator = load_generator(job.inputs[f"train-gan/{config.label}"]).eval().to(job.world.device)
+    generator = load_generator(job.inputs[f"train-gan/{config.label}"]).to(job.world.device)
     found = generator.config.resolution
     if found != resolution:
         raise InputError(

@@ -7,7 +7,7 @@ import pytest
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.classifier.arms import Arm
-from mura_jobs.classifier.data import Composition, TrainingSet, compose, load
+from mura_jobs.classifier.data import Composition, Rows, TrainingSet, compose, load
 from mura_jobs.errors import InputError
 from mura_jobs.job.config import Label
 from mura_jobs.radiographs.packed import Packed
@@ -27,7 +27,7 @@ def composed(name: str, real: pd.DataFrame, seed: int = 0, made: int = 200) -> C
     return compose(Arm.parse(name), seed, real, synthetic)
 
 
-def per_label(index: pd.DataFrame, rows: object) -> Counter[str]:
+def per_label(index: pd.DataFrame, rows: Rows) -> Counter[str]:
     return Counter(index["label"].to_numpy()[rows])
 
 
@@ -86,7 +86,7 @@ def test_too_few_synthetic_images_are_refused(real: pd.DataFrame) -> None:
 
 
 def test_a_share_without_one_of_the_labels_is_refused(real: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="has no (positive|negative) image"):
+    with pytest.raises(InputError, match=r"has no (positive|negative) image"):
         composed("real-f0.0001", real)
 
 
@@ -124,9 +124,14 @@ def test_labels_follow_their_images(loaded: TrainingSet) -> None:
 def test_synthetic_images_of_another_size_or_label_are_refused(tmp_path: Path) -> None:
     bucket = open_bucket(tmp_path.as_uri())
     real = Packed.load(publish(bucket, "preprocess", *radiographs(40)), tmp_path / "a").where(split="train")
-    for wrong, message in ((fakes("positive", 60, 8), "8² pixels"), (fakes("positive", 60), "expected negative")):
+    for wrong, message in (
+        (fakes("positive", 60, 8), "8² pixels"),
+        (fakes("positive", 60), "expected negative"),
+    ):
         made = {
-            "positive": Packed.load(publish(bucket, f"p/{message}", *fakes("positive", 60)), tmp_path / f"b{message}"),
+            "positive": Packed.load(
+                publish(bucket, f"p/{message}", *fakes("positive", 60)), tmp_path / f"b{message}"
+            ),
             "negative": Packed.load(publish(bucket, f"n/{message}", *wrong), tmp_path / message),
         }
         synthetic: dict[Label, Packed] = {label: made[label] for label in LABELS}

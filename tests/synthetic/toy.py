@@ -47,7 +47,9 @@ def radiographs(
     return index, grey.clip(0, 255).astype(np.uint8)
 
 
-def fakes(label: str, images: int, resolution: int = 16, *, finding: float = 0.0) -> tuple[pd.DataFrame, Images]:
+def fakes(
+    label: str, images: int, resolution: int = 16, *, finding: float = 0.0
+) -> tuple[pd.DataFrame, Images]:
     """What `synthesize` would have made of one label."""
     names = [f"synthetic-{label}-{n:05d}" for n in range(images)]
     index = pd.DataFrame(
@@ -68,7 +70,7 @@ def fakes(label: str, images: int, resolution: int = 16, *, finding: float = 0.0
 
 def publish(bucket: Bucket, place: str, index: pd.DataFrame, images: Images) -> Artifact:
     """Publish a packed data set at a place of the run `r`."""
-    draft = Draft(bucket, f"runs/r/{place}", stage=place.split("/")[0], config={}, inputs={})
+    draft = Draft(bucket, f"runs/r/{place}", stage=place.split("/", maxsplit=1)[0], config={}, inputs={})
     write_packed(draft, index, images, shard_images=64)
     draft.publish({})
     return Artifact.open(bucket, draft.prefix)
@@ -87,7 +89,7 @@ def job_for(
     """A job of the run `r`, as `execute` makes it."""
     artifacts = {name: Artifact.open(bucket, f"runs/r/{name}") for name in inputs}
     digests = {name: artifact.manifest.digest for name, artifact in artifacts.items()}
-    stage = place.split("/")[0]
+    stage = place.split("/", maxsplit=1)[0]
     output = Draft(bucket, f"runs/r/{place}", stage=stage, config=config.plain(), inputs=digests)
     events = Events(bucket, f"runs/r/events/{index}.jsonl", style="json", run="r", instance=place)
     return Job(
