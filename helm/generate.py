@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def generated() -> Iterator[tuple[Path, str]]:
-    """Every generated file and its text. The Jobs come last: they are rendered from the chart as it is on disk."""
+    """Every generated file and its text. The Jobs come last: they are rendered from the chart on disk."""
     defaults = RunConfig().plain()
     repeats = {key: defaults[key] for key in ("labels", "arms", "seeds")}
     yield CHART / "values.schema.json", json.dumps(values_schema(), indent=1, ensure_ascii=False) + "\n"
@@ -111,7 +111,7 @@ def documented_values() -> Iterator[tuple[str, str, object]]:
 
 
 def plain_jobs() -> dict[str, str]:
-    """The stages' Jobs for kubectl: one file a stage with its parameters in a ConfigMap, and a kustomization."""
+    """The stages' Jobs for kubectl: one file a stage, its parameters in a ConfigMap, and a kustomization."""
     values = yaml.safe_load((ROOT / "jobs" / "values.yaml").read_text("utf-8"))
     with Chart.load(CHART) as chart:
         rendered = chart.render(values, name="mura", namespace="default")

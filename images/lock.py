@@ -1,7 +1,8 @@
 """Write the images' locks anew from pyproject.toml, with uv: `python images/lock.py`.
 
-torch, torchvision and what they bring of CUDA go to torch-cuda.lock, all else to requirements.lock. torch-cpu.txt
-names the same versions for an index of CPU wheels. torch has the version that the Makefile installs for the tests.
+torch, torchvision and what they bring of CUDA go to torch-cuda.lock, all else to requirements.lock;
+torch-cpu.txt names the same versions for an index of CPU wheels. torch has the version that the Makefile
+installs for the tests.
 """
 
 from pathlib import Path
@@ -31,7 +32,7 @@ def main() -> None:
     ]
     command += ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28", "--generate-hashes"]
     command += ["--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
-    text = subprocess.run(
+    text = subprocess.run(  # noqa: S603 - uv, with our own arguments
         command, cwd=root, input="\n".join(pins), check=True, capture_output=True, text=True
     ).stdout
     packages = [

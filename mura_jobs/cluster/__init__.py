@@ -1,1 +1,1 @@
-"""A run on a cluster: the launcher of several processes, the driver that opens stages, and what watches over them."""
+"""A run on a cluster: the launcher of several processes, the driver of stages, preflight and status."""

@@ -1,7 +1,7 @@
 """The driver: a small pod that opens each Job of a run when what it needs is there.
 
-It keeps no state. What it knows is in the Jobs and in the bucket, every change it makes is a patch of the version it
-saw, and a Job is opened once: the driver may die, be there twice or come back later.
+It keeps no state. What it knows is in the Jobs and in the bucket, every change it makes is a patch of the
+version it saw, and a Job is opened once: the driver may die, be there twice or come back later.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,8 @@ from mura_jobs.job.stage import JobOptions
 from mura_jobs.stages import RunConfig, plan
 
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-RESOURCES = {
-    "Job": {"group": "batch", "version": "v1", "plural": "jobs"},
-    "JobSet": {"group": "jobset.x-k8s.io", "version": "v1alpha2", "plural": "jobsets"},
-}
+RESOURCES = {"Job": ("batch", "v1", "jobs"), "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets")}
+"""API group, version and plural of each kind."""
 CONFLICT = 409
 REFUSED = (401, 403, 404)
 """Answers that stay the same however often one asks."""
@@ -97,8 +95,8 @@ class Driver:
                 return
             if decision.stuck:
                 raise InputError(
-                    f"{', '.join(gate.name for gate in decision.failed)} failed, and the rest of the run waits for "
-                    "it: see its pods' logs, repair the cause and create the Jobs anew (helm upgrade --set attempt=…)"
+                    f"{', '.join(gate.name for gate in decision.failed)} failed, and the rest waits for it: "
+                    "see its pods' logs, repair the cause and create the Jobs anew (helm upgrade, another attempt)"
                 )
             self._cluster.wait_for_change(version)
 
@@ -135,13 +133,13 @@ class Driver:
             raise error
         if isinstance(error, ApiException) and error.status in REFUSED:
             raise ConfigError(
-                f"the API server refuses the driver ({error.status} {error.reason}): it needs list, watch and patch on "
-                f"jobs (and jobsets) in its namespace; {(error.body or '')[:300]}"
+                f"the API server refuses the driver ({error.status} {error.reason}): it needs list, watch "
+                f"and patch on jobs (and jobsets) in its namespace; {(error.body or '')[:300]}"
             ) from error
 
 
 class Cluster:
-    """The Jobs and JobSets of one run in one namespace, as plain JSON: fields of any version are left alone."""
+    """The Jobs and JobSets of one run in one namespace, as plain JSON, so that any version's will do."""
 
     def __init__(self, driver: DriverConfig, run_id: str) -> None:
         """Find the API server: the pod's own, or that of kubectl's context.
@@ -159,7 +157,7 @@ class Cluster:
                 namespace = context["context"].get("namespace", namespace)
         except config.ConfigException as error:
             raise ConfigError(f"driver: no cluster: {error}; run it in a pod, or set KUBECONFIG") from None
-        self._where = {"namespace": driver.namespace or namespace}
+        self._namespace = driver.namespace or namespace
         self._kinds = ("Job", "JobSet") if driver.jobsets else ("Job",)
         self._poll_seconds = driver.poll_seconds
         self._selector = f"mura-jobs/run={run_id}"
@@ -171,9 +169,7 @@ class Cluster:
         lists = {
             kind: cast(
                 "dict[str, Any]",
-                self._api.list_namespaced_custom_object(
-                    **RESOURCES[kind], **self._where, label_selector=self._selector
-                ),
+                self._api.list_namespaced_custom_object(*self._resource(kind), label_selector=self._selector),
             )
             for kind in self._kinds
         }
@@ -189,10 +185,9 @@ class Cluster:
         """Open a held Job; False where it changed meanwhile, and must be looked at again."""
         try:
             self._api.patch_namespaced_custom_object(
-                **RESOURCES[gate.kind],
-                **self._where,
-                name=gate.name,
-                body=dict(gate.opening),
+                *self._resource(gate.kind),
+                gate.name,
+                dict(gate.opening),
                 _content_type="application/merge-patch+json",
             )
         except ApiException as error:
@@ -209,8 +204,7 @@ class Cluster:
         try:
             stream = watch.Watch().stream(
                 self._api.list_namespaced_custom_object,
-                **RESOURCES["Job"],
-                **self._where,
+                *self._resource("Job"),
                 label_selector=self._selector,
                 resource_version=version,
                 timeout_seconds=self._poll_seconds,
@@ -221,6 +215,10 @@ class Cluster:
             if isinstance(error, ApiException) and error.status in REFUSED:
                 raise
             sleep(1)
+
+    def _resource(self, kind: str) -> tuple[str, str, str, str]:
+        group, version, plural = RESOURCES[kind]
+        return group, version, self._namespace, plural
 
 
 def _is_of_jobset(job: Mapping[str, Any]) -> bool:

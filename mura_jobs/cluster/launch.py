@@ -1,7 +1,7 @@
 """Start a stage in several processes, and end with the exit code that they ended with.
 
-`python -m mura_jobs.cluster.launch --processes 8 -- train-gan --label positive …` is torchrun for mura-jobs. torchrun
-itself always exits with 1 when a process fails, which hides from Kubernetes whether trying again makes sense.
+`python -m mura_jobs.cluster.launch --processes 8 -- train-gan --label positive …` is torchrun for mura-jobs.
+torchrun itself exits with 1 whenever a process fails, which hides from Kubernetes whether to try again.
 """
 
 from collections.abc import Collection, Sequence
@@ -96,7 +96,8 @@ def _wait_for_name(host: str, seconds: int) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise MuraError(
-                    f"{host}: unknown after {seconds} s ({error}); node 0 never started, or its Service is missing"
+                    f"{host}: unknown after {seconds} s ({error}); node 0 never started, or its Service is "
+                    "missing"
                 ) from None
             time.sleep(1)
         else:

@@ -1,4 +1,4 @@
-"""What a run would do: which outputs are there already, and how long the others took when they were last made."""
+"""What a run would do: which outputs are there already, and how long the others took in earlier runs."""
 
 import json
 from typing import Any, Literal, NamedTuple

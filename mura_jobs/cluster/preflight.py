@@ -1,4 +1,4 @@
-"""Is everything in place for a run? Bucket, configuration, data, memory, GPUs and the way between processes."""
+"""Is everything in place for a run? Bucket, configuration, data, memory, GPUs, and processes' exchange."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -120,8 +120,8 @@ def require_shm(path: Path, processes: int, gpus: int) -> int:
     size = shutil.disk_usage(path).total
     if max(processes, gpus) > 1 and size < SHM_BYTES:
         raise ConfigError(
-            f"{path} has {size >> 20} MiB, too few for {max(processes, gpus)} processes: mount an emptyDir of medium "
-            "Memory there (the chart's shmSize)"
+            f"{path} has {size >> 20} MiB, too few for {max(processes, gpus)} processes: mount an emptyDir "
+            "of medium Memory there (the chart's shmSize)"
         )
     return size
 
@@ -137,8 +137,8 @@ def require_gpus(count: int) -> list[str]:
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if len(names) < count:
         raise ConfigError(
-            f"gpus: torch {torch.__version__} sees {len(names)} of {count}; is it a CUDA build, does the pod ask for "
-            "them, and is the node's driver new enough?"
+            f"gpus: torch {torch.__version__} sees {len(names)} of {count}; is it a CUDA build, does the pod "
+            "ask for them, and is the node's driver new enough?"
         )
     return names
 

@@ -95,9 +95,9 @@ def look(bucket: Bucket, run_id: str, run: RunConfig, silent_seconds: float, now
                 instance,
                 raw,
                 manifests[instance.place],
-                records.get(instance.place, []),
-                usual.get(instance.stage.name),
-                now - timedelta(seconds=silent_seconds),
+                shares=records.get(instance.place, []),
+                usual=usual.get(instance.stage.name),
+                silent_since=now - timedelta(seconds=silent_seconds),
             )
             for instance in instances
         ),
@@ -119,6 +119,7 @@ def _progress(
     instance: Instance,
     raw: tuple[str, ...],
     manifest: Manifest | None,
+    *,
     shares: Sequence[Sequence[Line]],
     usual: float | None,
     silent_since: datetime,

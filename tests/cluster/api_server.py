@@ -1,4 +1,4 @@
-"""As much of a Kubernetes API server as the driver talks to, over HTTP: Jobs and JobSets by list, watch and patch."""
+"""As much of a Kubernetes API server as the driver needs, over HTTP: list, watch, patch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +39,7 @@ class ApiServer:
             self.changed.notify_all()
 
     def get(self, kind: str, name: str) -> Manifest:
+        """A copy of an object."""
         return deepcopy(self.objects[kind, name])
 
     def finish(self, name: str, condition: str = "Complete", kind: str = "Job") -> None:
@@ -48,6 +49,7 @@ class ApiServer:
         self.put(manifest)
 
     def patch(self, kind: str, name: str, patch: Manifest) -> tuple[int, Manifest]:
+        """Merge a patch into an object of the version that it names: HTTP's status and body."""
         with self.changed:
             current = self.objects.get((kind, name))
             if current is None:

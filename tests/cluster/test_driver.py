@@ -1,10 +1,12 @@
 """The driver with the official client, over HTTP, against a server that behaves as the API server does."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 import threading
 import time
+from typing import Self
 
 from kubernetes.client.exceptions import ApiException
 import pytest
@@ -64,6 +66,7 @@ class Kubelet(threading.Thread):
         self.quit = threading.Event()
 
     def run(self) -> None:
+        """Until it is told to quit."""
         while not self.quit.wait(0.02):
             for (kind, name), manifest in list(self.api.objects.items()):
                 key = manifest["metadata"]["labels"]["mura-jobs/job"]
@@ -78,7 +81,7 @@ class Kubelet(threading.Thread):
                     publish(self.bucket, place)
                 self.api.finish(name, "Completed" if kind == "JobSet" else "Complete", kind)
 
-    def __enter__(self) -> "Kubelet":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -116,7 +119,12 @@ def test_with_kueue_jobs_are_handed_over_and_stay_suspended(api: ApiServer, buck
     found = install(api, kueue={"queueName": "radiology"})
     api.finish(found["preflight"]["metadata"]["name"])
     stop = Shutdown()
-    thread = threading.Thread(target=lambda: pytest.raises(Stopped, drive, bucket, stop))
+
+    def drive_until_stopped() -> None:
+        with suppress(Stopped):
+            drive(bucket, stop)
+
+    thread = threading.Thread(target=drive_until_stopped)
     thread.start()
     name = found["preprocess"]["metadata"]["name"]
     label = "kueue.x-k8s.io/queue-name"
@@ -202,7 +210,7 @@ def test_no_cluster_is_a_wrong_configuration(
         drive(bucket)
 
 
-def test_a_patch_of_another_version_is_refused(api: ApiServer, bucket: Bucket) -> None:
+def test_a_patch_of_another_version_is_refused(api: ApiServer) -> None:
     """The server in these tests holds drivers to what etcd would."""
     found = install(api)
     cluster = driver.Cluster(DriverConfig(), RUN_ID)

@@ -107,7 +107,7 @@ def test_a_run_is_finished_when_all_jobs_are_complete() -> None:
 @settings(deadline=None, max_examples=15)
 @given(order=st.permutations(list(range(20))))
 def test_whatever_the_order_of_events_every_need_comes_first(order: list[int]) -> None:
-    """Completing opened Jobs in any order opens each Job once, after all it needs, and ends with all complete."""
+    """Completing opened Jobs in any order opens each once, after all it needs, until all are complete."""
     found = manifests()
     published: set[str] = set()
     opened_ones: list[str] = ["preflight"]

@@ -51,7 +51,7 @@ def test_radiographs_are_counted_by_split_and_label(bucket: Bucket) -> None:
 
 
 def test_missing_radiographs_are_unusable_input(bucket: Bucket) -> None:
-    with pytest.raises(InputError, match="no image under raw/MURA-v1.1/; upload"):
+    with pytest.raises(InputError, match=r"no image under raw/MURA-v1\.1/; upload"):
         call("preflight", bucket, RunConfig())
     assert lines(bucket)["failed"]["exit_code"] == InputError.exit_code
 

@@ -87,8 +87,10 @@ def test_the_worst_share_speaks_for_all(bucket: Bucket) -> None:
 
 
 def test_the_time_left_is_that_of_the_longest_way(bucket: Bucket) -> None:
-    """One generator has 100 s to go; synthesis (20 s before) and classifiers (5 s before) come after it, and the
-    report, of which nothing is known, makes it a lower bound.
+    """It is known when every stage has run before.
+
+    One generator has 100 s to go; synthesis (20 s before) and classifiers (5 s before) come after it; the
+    report has never run.
     """
     publish(bucket, "preprocess", wall=7)
     for place, wall in (

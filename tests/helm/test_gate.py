@@ -64,7 +64,7 @@ def test_fields_are_rendered_from_the_version_on_that_has_them(
 
 
 def test_kueue_gets_a_job_when_the_driver_hands_it_over() -> None:
-    """Until then the Job is in a queue that does not exist: Kueue neither admits it nor gives it its default."""
+    """Until then it is in a queue that does not exist: Kueue neither admits it nor gives it its default."""
     for key, job in jobs(render(ci_values("kueue"))).items():
         labels, annotations = job["metadata"]["labels"], job["metadata"]["annotations"]
         queue = labels.get("kueue.x-k8s.io/queue-name")

@@ -96,8 +96,8 @@ def test_a_kustomization_overrides_parameters(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay"
     shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
     overlay.mkdir()
-    patch = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mura-train-gan"}}
-    patch["data"] = {"bucket": "s3://elsewhere", "run.yaml": "train-gan: {kimg: 100}"}  # type: ignore[assignment]
+    patch: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mura-train-gan"}}
+    patch["data"] = {"bucket": "s3://elsewhere", "run.yaml": "train-gan: {kimg: 100}"}
     kustomization = {
         "namespace": "lab",
         "resources": ["../jobs"],

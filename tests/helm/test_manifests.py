@@ -1,5 +1,6 @@
 """What the chart renders is valid for Kubernetes, and its pods are restricted."""
 
+from collections.abc import Callable
 import copy
 
 import helm_python
@@ -80,7 +81,7 @@ def test_pods_are_restricted_and_more(name: str) -> None:
 def test_the_check_of_restricted_pods_finds_what_it_should() -> None:
     """Each control broken on its own is found."""
     _, sound = next(pods(render()))
-    breaks = {
+    breaks: dict[str, Callable[[Manifest], object]] = {
         "hostNetwork": lambda pod: pod.update(hostNetwork=True),
         "volume": lambda pod: pod["volumes"].append({"name": "host", "hostPath": {"path": "/"}}),
         "runAsNonRoot": lambda pod: pod["securityContext"].update(runAsNonRoot=False),

@@ -76,9 +76,7 @@ def indexes(job: Manifest) -> Iterator[int]:
 def test_pods_run_the_instances_of_the_plan(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The command line of every pod, expanded as the kubelet does it, is one that the CLI takes, and the
-    configuration that it makes of it is the plan's.
-    """
+    """The CLI takes every pod's command line, expanded as the kubelet does it, and makes the plan's of it."""
     executed: list[tuple[Stage, object, JobOptions]] = []
 
     def note(stage: Stage, config: object, options: JobOptions, _shutdown: object) -> None:

@@ -1,6 +1,6 @@
 """GPUs, processes and nodes of a training."""
 
-from mura_jobs.cluster.launch import LaunchConfig
+from mura_jobs.cluster.config import LaunchConfig
 from mura_jobs.job.flags import Parser, add_flags, given
 from tests.helm.chart import ci_values, container, job_spec, jobs, of_kind, render, started
 
