@@ -45,13 +45,16 @@ def describe_arm(
     probability_SN, threshold_S = predictions.probability[arm], predictions.threshold[arm]
     pairs = list(zip(probability_SN, threshold_S.tolist(), strict=True))
     positive = predictions.positive
+    tables = [confusion(positive, row, threshold) for row, threshold in pairs]
     curves = [calibration(positive, row, config.calibration_bins) for row, _ in pairs]
     return {
         "scores": {name: _summary(scored[name], predictions.patients, config, name) for name in METRICS},
-        "confusion": [confusion(positive, row, threshold) for row, threshold in pairs],
+        "confusion": tables,
+        "confusion_mean": {cell: float(np.mean([table[cell] for table in tables])) for cell in tables[0]},
         "thresholds": threshold_S.tolist(),
         "calibration": [asdict(curve) for curve in curves],
         "calibration_error": [curve.error for curve in curves],
+        "calibration_error_mean": float(np.mean([curve.error for curve in curves])),
         "roc": {
             "false_positive_rate": ROC_RATES.tolist(),
             "sensitivity": [roc(positive, row, ROC_RATES).tolist() for row, _ in pairs],
@@ -59,11 +62,14 @@ def describe_arm(
     }
 
 
-def weigh(images: Predictions, studies: Predictions, config: ReportConfig) -> tuple[Plain, list[Comparison]]:
+def weigh(
+    images: Predictions, studies: Predictions, config: ReportConfig
+) -> tuple[Plain, list[Comparison], list[Comparison]]:
     """All scores and comparisons.
 
     Returns:
-        the plain values, and the comparisons with the baselines, on which the verdict rests.
+        the plain values, the comparisons with the baselines, on which the verdict rests, and those with the
+        controls.
     """
     units = {"study": studies, "image": images}
     scored = {unit: score_arms(predictions, config) for unit, predictions in units.items()}
@@ -71,7 +77,7 @@ def weigh(images: Predictions, studies: Predictions, config: ReportConfig) -> tu
     pairs = baselines(config.arms)
     comparisons = compare(pairs, decisive, units[config.unit], config)
     against_controls = compare(controls(config.arms), decisive, units[config.unit], config)
-    return {
+    plain: Plain = {
         "arms": [
             {
                 "arm": arm,
@@ -96,7 +102,8 @@ def weigh(images: Predictions, studies: Predictions, config: ReportConfig) -> tu
             "positive_studies": int(studies.positive.sum()),
             "positive_images": int(images.positive.sum()),
         },
-    }, comparisons
+    }
+    return plain, comparisons, against_controls
 
 
 def plain_comparison(comparison: Comparison) -> Plain:

@@ -161,6 +161,47 @@ def bundle(
         return _svg(figure)
 
 
+def distances(synthetic: Floats, held_out: Floats, threshold: float, title: str) -> bytes:
+    """How near images lie to the training images: synthetic ones filled, held-out real ones outlined."""
+    top = max(float(synthetic.max()), float(held_out.max()), threshold)
+    edges = np.linspace(0, top * 1.02, 41)
+    with _figure(PANEL) as (figure, axes):
+        shares = [np.histogram(values, edges)[0] / len(values) for values in (synthetic, held_out)]
+        axes.stairs(
+            shares[0], edges, fill=True, color=SKY, alpha=0.6, label=f"synthetic ({len(synthetic):,})"
+        )
+        axes.stairs(shares[1], edges, color=INK, lw=1.4, label=f"held-out real ({len(held_out):,})")
+        axes.axvline(threshold, color=VERMILLION, ls=(0, (4, 2)), label="gate")
+        axes.set(title=title, xlabel="distance (0 is a copy)", ylabel="share of images")
+        axes.legend(loc="upper left")
+        return _svg(figure)
+
+
+def amounts(
+    series: Mapping[str, Sequence[Mapping[str, float]]], *, title: str, xlabel: str, ylabel: str
+) -> bytes:
+    """A score with its interval over an amount of images; points have x, value, low and high."""
+    styles = [
+        (VERMILLION, "-", "o"),
+        (BLUE, (0, (5, 2)), "s"),
+        (GREEN, (0, (1, 1)), "^"),
+        (PURPLE, "-.", "D"),
+    ]
+    with _figure(PANEL) as (figure, axes):
+        for at, (name, points) in enumerate(series.items()):
+            color, dash, mark = styles[at % len(styles)]
+            x, value, low, high = (
+                np.array([point[k] for point in points]) for k in ("x", "value", "low", "high")
+            )
+            bars = [value - low, high - value]
+            axes.errorbar(
+                x, value, bars, color=color, ls=dash, marker=mark, capsize=3, elinewidth=1, label=name
+            )
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        axes.legend()
+        return _svg(figure)
+
+
 def _decision_style(decision: str) -> tuple[str, str]:
     return {"helps": (GREEN, "^"), "hurts": (VERMILLION, "v"), "no evidence": (INK, "o")}[decision]
 

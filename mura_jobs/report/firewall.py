@@ -11,6 +11,7 @@ import pandas as pd
 
 from mura_jobs.classifier.arms import Arm
 from mura_jobs.job.artifact import Artifact
+from mura_jobs.job.config import Label
 from mura_jobs.report.config import ReportConfig
 
 Status = Literal["holds", "broken", "warning"]
@@ -30,7 +31,7 @@ def check_firewall(
     config: ReportConfig,
     inputs: Mapping[str, Artifact],
     real: pd.DataFrame,
-    synthetic: Mapping[str, pd.DataFrame],
+    synthetic: Mapping[Label, pd.DataFrame],
     digests: Mapping[str, str],
 ) -> list[Check]:
     """Check splits, provenance and exact copies.
@@ -73,7 +74,7 @@ def _disjoint(real: pd.DataFrame, column: str) -> Check:
     return Check(f"No two splits share {plural}", "broken" if shared else "holds", detail)
 
 
-def _synthetic(real: pd.DataFrame, synthetic: Mapping[str, pd.DataFrame]) -> Iterator[Check]:
+def _synthetic(real: pd.DataFrame, synthetic: Mapping[Label, pd.DataFrame]) -> Iterator[Check]:
     for label, index in synthetic.items():
         known = sorted(set(index["patient"]) & set(real["patient"]))
         strays = index[(index["split"] != "train") | (index["label"] != label)]

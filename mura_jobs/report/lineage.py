@@ -1,6 +1,7 @@
 """What ran where, for how long, from what, and how it was set."""
 
 from collections.abc import Iterator, Mapping
+import json
 from typing import Any
 
 from mura_jobs.job.artifact import Artifact
@@ -20,23 +21,36 @@ def cost(rows: list[Plain]) -> list[Plain]:
     return [*totals, _total("all stages", rows)]
 
 
-def settings(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """A plain configuration as (path, value) rows."""
+def configurations(rows: list[Plain], report: Plain) -> list[Plain]:
+    """Every field of every stage; where its instances differ in a field, all values that it takes.
+
+    Args:
+        rows: from `lineage`.
+        report: the report's own configuration.
+    """
+    stages: dict[str, list[Plain]] = {}
+    for row in rows:
+        stages.setdefault(row["stage"], []).append(row["config"])
+    stages["report"] = [report]
+    return [{"stage": stage, "fields": _fields(configs)} for stage, configs in stages.items()]
+
+
+def _fields(configs: list[Plain]) -> list[Plain]:
+    tables = [dict(_flat(config)) for config in configs]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    return [
+        {"field": name, "values": list(dict.fromkeys(table[name] for table in tables if name in table))}
+        for name in names
+    ]
+
+
+def _flat(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     for name, value in config.items():
         key = f"{path}.{name}" if path else name
         if isinstance(value, Mapping):
-            yield from settings(value, key)
-        elif isinstance(value, list):
-            yield key, ", ".join(map(str, value))
+            yield from _flat(value, key)
         else:
-            yield (
-                key,
-                "not given"
-                if value is None
-                else str(value).lower()
-                if isinstance(value, bool)
-                else str(value),
-            )
+            yield key, json.dumps(value, ensure_ascii=False)
 
 
 def _row(place: str, artifact: Artifact) -> Plain:

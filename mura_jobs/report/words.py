@@ -85,8 +85,8 @@ def _power(lead: Comparison, config: ReportConfig) -> str:
     if lead.detectable is None:
         return "Both arms predict exactly the same: nothing tells what could have been detected."
     sentence = (
-        f"The smallest true change that this test set would have shown with {config.power:.0%} probability is "
-        f"{number(lead.detectable)}"
+        f"The smallest true change that this test set would have shown with {config.power:.0%} probability "
+        f"is {number(lead.detectable)}"
     )
     interest = number(config.effect_of_interest)
     if lead.detectable > config.effect_of_interest:
@@ -101,8 +101,9 @@ def _control(control: Comparison, config: ReportConfig) -> str:
         "no evidence": "they were not shown to differ from copies",
     }[control.decision]
     return (
-        f"Against the control {control.baseline}, which adds as many copies of real radiographs, the change was "
-        f"{signed(control.effect.value)} ({_interval(control, config)}; {p_value(control.p_holm)}): {meaning}."
+        f"Against the control {control.baseline}, which adds as many copies of real radiographs, the change "
+        f"was {signed(control.effect.value)} ({_interval(control, config)}; {p_value(control.p_holm)}): "
+        f"{meaning}."
     )
 
 
