@@ -16,6 +16,9 @@ MAX_PIXELS = 100_000_000
 """A picture with more pixels is refused; the largest detectors have a fifth of that."""
 
 
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff")
+
+
 class Unreadable(InputError):
     """A file that is no picture, or a damaged or impossible one. The message says why."""
 
@@ -41,7 +44,9 @@ def decode(data: bytes) -> Grey:
                 opened.load()
                 return _grey(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:
-        raise Unreadable(f"neither PNG nor JPEG: it begins with {data[:8]!r}") from None
+        begins = data.startswith(_BEGINNINGS)
+        problem = "damaged: its header can't be read" if begins else f"neither PNG nor JPEG: {data[:8]!r}"
+        raise Unreadable(problem) from None
     except (
         OSError,
         SyntaxError,

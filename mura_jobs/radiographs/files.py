@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -93,17 +93,21 @@ class Zip(Files):
         """
         self.where = f"{bucket.url}/{key}"
         try:
-            self._file = bucket.open(key)
+            file = bucket.open(key)
         except ObjectMissing:
             raise InputError(f"{self.where}: there is no such zip; correct `source`") from None
-        try:
-            self._zip = zipfile.ZipFile(self._file)
-        except zipfile.BadZipFile as error:
-            self._file.close()
-            raise InputError(f"{self.where}: not a readable zip ({error}); upload it again") from None
-        self._members = {member.filename: member for member in self._zip.infolist() if not member.is_dir()}
-        for member in self._members.values():
-            _require_harmless(self.where, member)
+        with ExitStack() as opened:
+            opened.enter_context(file)
+            try:
+                self._zip = opened.enter_context(zipfile.ZipFile(file))
+            except zipfile.BadZipFile as error:
+                raise InputError(f"{self.where}: not a readable zip ({error}); upload it again") from None
+            self._members = {
+                member.filename: member for member in self._zip.infolist() if not member.is_dir()
+            }
+            for member in self._members.values():
+                _require_harmless(self.where, member)
+            self._opened = opened.pop_all()
         self.sizes = {path: self._members[path].file_size for path in sorted(self._members)}
 
     def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -118,8 +122,7 @@ class Zip(Files):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the zip."""
-        self._zip.close()
-        self._file.close()
+        self._opened.close()
 
 
 def require_reasonable(where: str, size: int) -> None:

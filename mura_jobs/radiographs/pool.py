@@ -17,6 +17,9 @@ R = TypeVar("R")
 FEW = 24
 """Up to so many items are done right here: starting processes takes longer."""
 
+WORK = ["mura_jobs.radiographs.cleaning.file", "mura_jobs.radiographs.phantom.draw"]
+"""Modules that the processes need, imported once for all of them."""
+
 
 def cores() -> int:
     """Cores this process may use, a container's CPU limit counted."""
@@ -48,8 +51,9 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T], *, ahead: int =
         yield from map(function, few)
         yield from map(function, stream)
         return
-    # Forking a process that runs threads can deadlock, and the bucket's transfers run threads.
-    context = multiprocessing.get_context("spawn")
+    # Forking this process could deadlock, since the bucket's transfers run threads; the server has none.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(WORK)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         waiting: deque[Future[R]] = deque()
         try:

@@ -1,9 +1,9 @@
 """The stage `preprocess`: raw radiographs in, a packed data set out, in as many shares as the Job has."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import partial
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ from mura_jobs.errors import InputError
 from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.job import Job
 from mura_jobs.job.parts import run_in_parts
-from mura_jobs.radiographs.cleaning.clean import Record, clean
-from mura_jobs.radiographs.config import CleaningConfig, PreprocessConfig
+from mura_jobs.radiographs.cleaning.clean import Record
+from mura_jobs.radiographs.cleaning.file import clean_file
+from mura_jobs.radiographs.config import PreprocessConfig
 from mura_jobs.radiographs.dataset import Radiograph, count, flat
-from mura_jobs.radiographs.decode import Unreadable, decode
 from mura_jobs.radiographs.files import Files
 from mura_jobs.radiographs.mura import official_mismatches
 from mura_jobs.radiographs.packed import INDEX, npy_bytes, parquet_bytes, write_packed
 from mura_jobs.radiographs.pool import parallel_map
-from mura_jobs.radiographs.preview import PAIRS, contact_sheet, thumbnail
+from mura_jobs.radiographs.preview import PAIRS, contact_sheet
 from mura_jobs.radiographs.source import open_source
 from mura_jobs.radiographs.split import assign_splits
 
@@ -41,31 +41,6 @@ def run(config: PreprocessConfig, job: Job) -> None:
 def share_of(patient: str, shares: int) -> int:
     """Which of the shares a patient belongs to, 0 … shares − 1."""
     return int.from_bytes(blake2b(patient.encode(), digest_size=8).digest(), "little") % shares
-
-
-@dataclass(frozen=True)
-class _Cleaned:
-    """What became of one file."""
-
-    path: str
-    digest: str
-    """sha256 (hex) of the file."""
-    pixels: NDArray[np.uint8] | None
-    """None where the file is unreadable."""
-    record: Record | None
-    before: NDArray[np.uint8] | None
-    problem: str
-
-
-def _clean_file(file: tuple[str, bytes, bool], *, resolution: int, config: CleaningConfig) -> _Cleaned:
-    path, data, previewed = file
-    digest = sha256(data).hexdigest()
-    try:
-        raw = decode(data)
-    except Unreadable as error:
-        return _Cleaned(path, digest, None, None, None, str(error))
-    pixels, record = clean(raw, resolution, config)
-    return _Cleaned(path, digest, pixels, record, thumbnail(raw) if previewed else None, "")
 
 
 def _make_part(config: PreprocessConfig, job: Job, part: Draft) -> dict[str, Any]:
@@ -99,7 +74,7 @@ def _clean_all(
     by_path = {r.path: r for r in mine}
     previewed = {r.path for r in sorted(mine, key=lambda r: _preview_rank(r.key))[:PAIRS]}
     work = ((path, data, path in previewed) for path, data in files.read_all(by_path))
-    function = partial(_clean_file, resolution=config.resolution, config=config.cleaning)
+    function = partial(clean_file, resolution=config.resolution, config=config.cleaning)
     rows: list[dict[str, Any]] = []
     before: dict[str, NDArray[np.uint8]] = {}
     unreadable: dict[str, str] = {}
@@ -209,8 +184,8 @@ def _require_readable(
         key, problem = min(unreadable.items())
         raise InputError(
             f"{where}: {key} can't be read: {problem}; {len(unreadable)} of {images:,} images are "
-            f"unreadable, and unreadable_share allows {config.unreadable_share:g}. Replace the file, or take it "
-            "off the tables"
+            f"unreadable, and unreadable_share allows {config.unreadable_share:g}. Replace the file, or take "
+            "it off the tables"
         )
 
 

@@ -21,8 +21,8 @@ CANDIDATES = 3
 """Angles that are tried."""
 EDGE = 0.012
 """Step, in spread grey, from which a place counts as an edge."""
-EDGE_SHARE = 0.6
-"""How much of a side must be an edge."""
+EDGE_SHARE, LIKELY_SHARE = 0.6, 0.25
+"""How much of a side must be an edge, and how much of the whole picture's length makes it likely."""
 SHARP = 0.55
 """How much of the change within five pixels happens at the side itself; skin is softer."""
 BLANK = 0.13
@@ -165,20 +165,24 @@ def _sides(small: Grey, rotation: float) -> _Sides:
         turned = np.asarray(cv2.warpAffine(small, shift, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
         covered = cv2.warpAffine(np.ones(small.shape, np.float32), shift, size, flags=flags)
         inside = np.asarray(cv2.erode(covered, np.ones((5, 5), np.uint8)) > 0.99, np.float32)
-    # Rows are searched as the columns of the transposed copy; a second look knows where the others ended.
+    # Rows are searched as the columns of the transposed copy. How much of a side is an edge can be told once
+    # the neighbouring sides are known: a first look along the whole picture finds likely ones, others check.
     x, y = (0.0, float(turned.shape[1])), (0.0, float(turned.shape[0]))
     shares: list[float] = []
-    for _ in range(2):
-        x, x_shares = _opposite_sides(turned, inside, y)
-        y, y_shares = _opposite_sides(turned.T, inside.T, x)
+    for least in (LIKELY_SHARE, EDGE_SHARE, EDGE_SHARE):
+        x, x_shares = _opposite_sides(turned, inside, y, least)
+        y, y_shares = _opposite_sides(turned.T, inside.T, x, least)
         shares = [*x_shares, *y_shares]
     return _Sides((x[0], y[0]), (x[1], y[1]), tuple(shares), turn, rotation)
 
 
 def _opposite_sides(
-    grey: Grey, inside: Grey, rows: tuple[float, float]
+    grey: Grey, inside: Grey, rows: tuple[float, float], least: float
 ) -> tuple[tuple[float, float], list[float]]:
-    """Where the field begins and ends along x, within a range of rows, and the shares of the sides seen."""
+    """Where the field begins and ends along x, within a range of rows, and the shares of the sides seen.
+
+    `least` is how much of a side must be an edge.
+    """
     top, bottom = max(int(rows[0]), 0), min(int(np.ceil(rows[1])), grey.shape[0])
     width = grey.shape[1]
     gradient = np.diff(grey[top:bottom], axis=1)
@@ -192,19 +196,22 @@ def _opposite_sides(
     strength = (np.abs(along) * usable).sum(axis=0) / np.maximum(length, 1)
     near, around = (np.convolve(strength, np.ones(n), "same") for n in (3, 11))
     share[near < SHARP * around] = 0
-    begin, begin_share = _one_side(grey, inside, share)
-    end, end_share = _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1])
+    begin, begin_share = _one_side(grey, inside, share, least)
+    end, end_share = _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1], least)
     x = (begin or 0.0, width - (end or 0.0))
     return x, [found for found in (begin_share, end_share) if found > 0]
 
 
-def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64]) -> tuple[float | None, float]:
+def _one_side(
+    grey: Grey, inside: Grey, share: NDArray[np.float64], least: float
+) -> tuple[float | None, float]:
     """The field's first column and how much of it is seen as an edge; None and 0 where no side is seen.
 
     Args:
         grey: the turned copy.
         inside: 1 where it shows the picture.
         share: of each column boundary, how much is a sharp edge.
+        least: how much must be.
     """
     count = np.maximum(np.cumsum(inside.sum(axis=0)), 1)
     mean = np.cumsum((grey * inside).sum(axis=0)) / count
@@ -213,7 +220,7 @@ def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64]) -> tuple[flo
     steps = np.abs(np.diff(grey, axis=0)) * inside[1:]
     rough = np.cumsum(steps.sum(axis=0)) / count
     for boundary in np.argsort(-share[: len(share) // 2]):
-        if share[boundary] < EDGE_SHARE:
+        if share[boundary] < least:
             break
         beyond = max(boundary - 1, 0)
         if count[beyond] > 1 and (

@@ -1,0 +1,78 @@
+from io import BytesIO
+import zipfile
+
+import pytest
+
+from mura_jobs.bucket.base import Bucket
+from mura_jobs.errors import InputError
+from mura_jobs.radiographs.files import Folder, Zip
+from tests.radiographs.trees import mura_tree, put, zipped
+
+
+def test_a_zip_and_its_folder_hold_the_same(bucket: Bucket) -> None:
+    tree = mura_tree(6)
+    put(bucket, "raw/tree", tree)
+    bucket.write("raw/tree.zip", zipped(tree))
+    folder = Folder(bucket, "raw/tree")
+    with Zip(bucket, "raw/tree.zip") as archive:
+        assert folder.sizes == archive.sizes
+        assert dict(folder.read_all(tree)) == dict(archive.read_all(tree)) == tree
+        assert list(archive.sizes) == sorted(tree)
+
+
+def test_a_folder_next_to_another_of_a_longer_name_is_not_mixed_up(bucket: Bucket) -> None:
+    put(bucket, "raw/a", {"x": b"1"})
+    put(bucket, "raw/ab", {"y": b"2"})
+    assert dict(Folder(bucket, "raw/a").sizes) == {"x": 1}
+
+
+@pytest.mark.parametrize("path", ["../evil.png", "/etc/passwd", "a/../../b", "C:/x.png", "a\\..\\b.png"])
+def test_paths_that_lead_out_are_refused(bucket: Bucket, path: str) -> None:
+    bucket.write("raw/a.zip", zipped({"good.png": b"1", path: b"2"}))
+    with pytest.raises(InputError, match="leads out"):
+        Zip(bucket, "raw/a.zip")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(bucket: Bucket) -> None:
+    bucket.write("raw/a.zip", zipped({"image1.png": bytes(300 << 20)}))
+    with pytest.raises(InputError, match=r"image1\.png.*314,572,800 bytes"):
+        Zip(bucket, "raw/a.zip")
+
+
+def test_a_small_bomb_is_refused_too(bucket: Bucket) -> None:
+    bucket.write("raw/a.zip", zipped({"image1.png": bytes(20 << 20)}))
+    with pytest.raises(InputError, match="bomb"):
+        Zip(bucket, "raw/a.zip")
+
+
+def test_a_link_is_refused(bucket: Bucket) -> None:
+    data = BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        link = zipfile.ZipInfo("image1.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    bucket.write("raw/a.zip", data.getvalue())
+    with pytest.raises(InputError, match="symbolic link"):
+        Zip(bucket, "raw/a.zip")
+
+
+@pytest.mark.parametrize("cut", [slice(0, 100), slice(0, 0)])
+def test_half_a_zip_is_refused(bucket: Bucket, cut: slice) -> None:
+    bucket.write("raw/a.zip", zipped(mura_tree(3))[cut])
+    with pytest.raises(InputError, match="not a readable zip"):
+        Zip(bucket, "raw/a.zip")
+
+
+def test_a_damaged_member_is_named(bucket: Bucket) -> None:
+    data = bytearray(zipped({"a/image1.png": bytes(range(256)) * 4}, zipfile.ZIP_STORED))
+    data[200] ^= 1
+    bucket.write("raw/a.zip", bytes(data))
+    with Zip(bucket, "raw/a.zip") as archive, pytest.raises(InputError, match=r"a/image1\.png is damaged"):
+        archive.read("a/image1.png")
+
+
+def test_what_is_not_there_is_named(bucket: Bucket) -> None:
+    with pytest.raises(InputError, match="raw/none: nothing lies there"):
+        Folder(bucket, "raw/none")
+    with pytest.raises(InputError, match=r"raw/none\.zip: there is no such zip"):
+        Zip(bucket, "raw/none.zip")

@@ -1,0 +1,52 @@
+from collections.abc import Iterator
+import os
+
+import pytest
+
+from mura_jobs.radiographs.pool import FEW, cores, parallel_map
+
+
+def square(number: int) -> int:
+    return number**2
+
+
+def process(_: int) -> int:
+    return os.getpid()
+
+
+def fail_at_thirty(number: int) -> int:
+    if number == 30:
+        raise ValueError("thirty")
+    return number
+
+
+@pytest.mark.parametrize("items", [0, 1, FEW, FEW + 1, 100])
+def test_results_come_in_order(items: int) -> None:
+    assert list(parallel_map(square, range(items))) == [number**2 for number in range(items)]
+
+
+@pytest.mark.skipif(cores() == 1, reason="needs two cores")
+def test_much_work_is_done_elsewhere() -> None:
+    assert os.getpid() not in set(parallel_map(process, range(100)))
+
+
+def test_an_error_comes_out_where_the_results_do() -> None:
+    results = parallel_map(fail_at_thirty, range(60))
+    with pytest.raises(ValueError, match="thirty"):
+        list(results)
+
+
+def test_items_are_drawn_only_a_little_ahead() -> None:
+    """Memory stays bounded: work that no one takes holds back the items behind it."""
+    drawn = 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(10_000):
+            drawn += 1
+            yield number
+
+    results = parallel_map(square, items(), ahead=2)
+    assert next(results) == 0
+    assert drawn <= FEW + 1 + 2 * cores() + 1
+    results.close()  # type: ignore[attr-defined] # it is a generator
