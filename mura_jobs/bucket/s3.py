@@ -95,8 +95,8 @@ class S3Bucket(Bucket):
             found += page.get("Contents", [])
         entries = [Entry(each["Key"][len(self._prefix) :], each["Size"]) for each in found]
         entries = [entry for entry in entries if not entry.key.endswith("/")]
-        # AWS sorts by bytes, but others folder by folder
-        yield from sorted(entries, key=lambda entry: entry.key.encode(errors="surrogatepass"))
+        # AWS sorts by bytes (which is the order of str), but others folder by folder
+        yield from sorted(entries)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, `length` of them or all."""
