@@ -96,7 +96,7 @@ class Driver:
             if decision.stuck:
                 raise InputError(
                     f"{', '.join(gate.name for gate in decision.failed)} failed, and the rest waits for it: "
-                    "see its pods' logs, repair the cause and create the Jobs anew (helm upgrade, another attempt)"
+                    "see its pods' logs, repair the cause and create the Jobs anew (another attempt)"
                 )
             self._cluster.wait_for_change(version)
 

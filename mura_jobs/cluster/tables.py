@@ -1,5 +1,6 @@
 """Status and plan as people read them."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from rich.console import Console
@@ -47,7 +48,7 @@ def show_plan(steps: list[Step]) -> None:
         table.add_row(
             escape(step.place),
             f"[{color}]{step.state}[/]",
-            escape(", ".join(step.missing)) if step.state != "published" else "",
+            "" if step.state == "published" else _listed(step.missing),
             ""
             if step.seconds is None
             else f"{timedelta(seconds=round(step.seconds))} ({escape(step.example)})",
@@ -61,7 +62,14 @@ def show_plan(steps: list[Step]) -> None:
 
 
 def _table(*columns: str) -> Table:
+    first, *others = columns
     table = Table(box=None, pad_edge=False)
-    for column in columns:
+    table.add_column(first, no_wrap=True)
+    for column in others:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _listed(places: Sequence[str]) -> str:
+    """Two places by name, more by number."""
+    return escape(", ".join(places)) if len(places) <= 2 else f"{len(places)} outputs"

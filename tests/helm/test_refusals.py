@@ -35,7 +35,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"labels": ["positive", "positive"], "arms": ["real"]}, "name each label and arm once"),
     ({"labels": ["abnormal"]}, "/labels"),
     ({"arms": ["fake"]}, "/arms/0"),
-    ({"arms": ["real-x2"]}, "/arms/0"),
     ({"seeds": 0}, "/seeds"),
     ({"phantom": {"enabled": True}}, "set preprocess.config.source to raw/phantom"),
     ({"phantom": {"config": {"seed": 1}}}, "phantom.enabled is false"),

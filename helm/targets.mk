@@ -1,0 +1,86 @@
+# Targets for images, the chart and clusters; the Makefile includes this file.
+# ENGINE builds and runs images (podman or docker); REPOSITORY, VERSION and BASE_IMAGE are theirs.
+
+ENGINE ?= podman
+REPOSITORY ?= mura-jobs
+VERSION ?= 0.1.0
+BASE_IMAGE ?= python:3.11-slim-bookworm
+BUILD_FLAGS ?=
+RELEASE ?= shoulder
+NAMESPACE ?= default
+VALUES ?= helm/mura-jobs/ci/minikube-values.yaml
+IMAGE_STAGES := preprocess train-gan synthesize train-cnn
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --pretty=%ct)
+
+# what a target needs, or how to get it
+require = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)"; exit 1; }
+HELM_HINT := install Helm 3.8 or newer
+KUBECTL_HINT := install kubectl and point it at a cluster
+MINIKUBE_HINT := install minikube and a driver for it, docker say
+
+.PHONY: chart jobs lock images images-lint images-test minikube-up minikube-load minikube-run minikube-report \
+	minikube-down install status logs report uninstall
+
+chart jobs: $(VENV)/installed ## Write the chart's schema and README and jobs/*.yaml anew
+	$(BIN)/python -m helm.generate
+
+lock: $(VENV)/installed ## Resolve the images' packages anew (needs uv)
+	$(call require,uv,pip install uv)
+	$(BIN)/python images/lock.py
+
+images: ## Build the base image and the four stage images with ENGINE
+	$(call require,$(ENGINE),install podman or docker and set ENGINE)
+	$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) --file images/base/Dockerfile --tag $(REPOSITORY)/base:$(VERSION) .
+	for stage in $(IMAGE_STAGES); do \
+		$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE=$(REPOSITORY)/base:$(VERSION) \
+			--tag $(REPOSITORY)/$$stage:$(VERSION) images/$$stage || exit 1; \
+	done
+
+images-lint: $(VENV)/installed ## Lint the Dockerfiles
+	for file in images/*/Dockerfile; do $(BIN)/hadolint --config images/.hadolint.yaml $$file || exit 1; done
+
+images-test: $(VENV)/installed ## Run the whole pipeline container by container against a real S3 server
+	$(call require,podman,install podman)
+	$(BIN)/python -m tests.images.pipeline $(REPOSITORY)
+
+minikube-up: ## Start a local cluster
+	$(call require,minikube,$(MINIKUBE_HINT))
+	minikube start --cpus 2 --memory 8g
+
+minikube-load: ## Load the images into the local cluster
+	$(call require,minikube,$(MINIKUBE_HINT))
+	for stage in $(IMAGE_STAGES); do minikube image load $(REPOSITORY)/$$stage:$(VERSION) || exit 1; done
+
+minikube-run: install ## Run the demonstration on the local cluster
+
+minikube-report: report ## Fetch the demonstration's report from the local cluster
+
+minikube-down: ## Delete the local cluster
+	$(call require,minikube,$(MINIKUBE_HINT))
+	minikube delete
+
+install: ## Install RELEASE with VALUES into NAMESPACE
+	$(call require,helm,$(HELM_HINT))
+	helm upgrade --install $(RELEASE) helm/mura-jobs --namespace $(NAMESPACE) --create-namespace --values $(VALUES) \
+		--set image.repository=$(REPOSITORY),image.tag=$(VERSION)
+
+status: ## Say what RELEASE's Jobs do
+	$(call require,kubectl,$(KUBECTL_HINT))
+	kubectl get jobs --namespace $(NAMESPACE) --selector mura-jobs/run=$(RELEASE)
+
+logs: ## Follow the logs of RELEASE's pods
+	$(call require,kubectl,$(KUBECTL_HINT))
+	kubectl logs --namespace $(NAMESPACE) --selector mura-jobs/run=$(RELEASE) --container stage --follow --prefix \
+		--max-log-requests 50
+
+report: $(VENV)/installed ## Fetch the report of RELEASE from its development bucket into ./report
+	$(call require,kubectl,$(KUBECTL_HINT))
+	kubectl port-forward --namespace $(NAMESPACE) service/$(RELEASE)-bucket 18333:8333 & forward=$$!; \
+	trap "kill $$forward" EXIT; sleep 3; \
+	AWS_ACCESS_KEY_ID=development AWS_SECRET_ACCESS_KEY=development-only \
+		$(BIN)/python -m helm.fetch s3://mura-jobs http://127.0.0.1:18333 runs/$(RELEASE)/report report
+
+uninstall: ## Remove RELEASE; what is in its bucket stays, but for a development bucket's
+	$(call require,helm,$(HELM_HINT))
+	helm uninstall $(RELEASE) --namespace $(NAMESPACE)

@@ -1,0 +1,102 @@
+"""The whole pipeline, container by container, against a real S3 server: `make images-test`.
+
+`python -m tests.images.pipeline REPOSITORY` renders the chart and runs every Job's pods from the images in
+REPOSITORY as the chart says: non-root, read-only, without capabilities, with the chart's limits. Each generator is
+trained by two containers together. It prints what each took, and exits 1 when something is not as it should be.
+"""
+
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import yaml
+
+from mura_jobs.bucket import open_bucket
+from mura_jobs.cluster.status import look, utc_now
+from mura_jobs.stages import RunConfig
+from tests.helm.chart import Manifest, job_spec, jobs, render
+from tests.images.containers import Engine
+from tests.servers import CREDENTIALS, seaweedfs
+
+TINY = Path(__file__).parents[1] / "pipeline" / "tiny.yaml"
+SMALL = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
+
+
+def values(bucket: str, endpoint: str) -> dict[str, object]:
+    """The tests' tiny run as values of the chart, with shares and nodes where the chart can have several."""
+    run = yaml.safe_load(TINY.read_text("utf-8"))
+    stages = {
+        name: {"config": run[name], "gpus": 0, "resources": SMALL, "shmSize": "256Mi", "scratchSize": "1Gi"}
+        for name in ("phantom", "preprocess", "train-gan", "synthesize", "train-cnn", "report")
+        if name in run
+    }
+    stages["phantom"]["enabled"] = True
+    stages["preprocess"]["shards"] = stages["synthesize"]["shards"] = 2
+    stages["train-gan"]["nodes"] = 2
+    repeats = {name: run[name] for name in ("labels", "arms", "seeds") if name in run}
+    common = {"jobDefaults": {"resources": SMALL, "scratchSize": "1Gi"}}
+    return (
+        {"bucket": {"url": bucket, "endpoint": endpoint}, "preflight": {"resources": SMALL}}
+        | common
+        | stages
+        | repeats
+    )
+
+
+def indexes(job: Manifest) -> list[list[int]]:
+    """Which pods to run one after the other: nodes of a training together, shares by themselves."""
+    count = job_spec(job).get("completions", 1)
+    together = "subdomain" in job_spec(job)["template"]["spec"]
+    return [list(range(count))] if together else [[index] for index in range(count)]
+
+
+def main(repository: str) -> int:
+    """Run everything; 0 when all outputs are published."""
+    with seaweedfs() as server:
+        url = server.make_bucket("containers")
+        manifests = render(values(url, server.endpoint), name="containers")
+        engine = Engine(repository, {**CREDENTIALS, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"})
+        for key, job in jobs(manifests).items():
+            if key == "driver":
+                continue
+            for together in indexes(job):
+                for ran in engine.run(job, manifests, together):
+                    _say(f"{ran.name:<36} exit {ran.code} after {ran.seconds:5.1f} s")
+                    if ran.code:
+                        _say(ran.log[-3000:])
+                        return 1
+        return _judge(url, server.endpoint)
+
+
+def _judge(url: str, endpoint: str) -> int:
+    bucket = open_bucket(url, endpoint)
+    run = RunConfig.parse(json.loads(bucket.read("runs/containers/run.json")))
+    status = look(bucket, "containers", run, silent_seconds=300, now=utc_now())
+    for instance in status.instances:
+        if instance.state != "published":
+            _say(f"{instance.place} is {instance.state}")
+    return 0 if status.published == len(status.instances) else 1
+
+
+def sizes(repository: str) -> None:
+    """Print the images' sizes."""
+    command = [
+        "podman",
+        "images",
+        "--filter",
+        f"reference={repository}/*",
+        "--format",
+        "{{.Repository}}:{{.Tag}} {{.Size}}",
+    ]
+    _say(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sizes(sys.argv[1])
+    sys.exit(main(sys.argv[1]))
