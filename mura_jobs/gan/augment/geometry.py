@@ -23,6 +23,9 @@ SYM6 = (
 """Low-pass filter of the wavelet "sym6" (Daubechies, Ten lectures on wavelets, table 6.3). It is orthonormal:
 downsampling by it undoes upsampling by it exactly."""
 
+CENTRE = float(np.dot(np.arange(len(SYM6)), SYM6) / np.sum(SYM6))
+"""Where the filter's centre of mass lies among its taps: "sym" only means nearly symmetric."""
+
 MARGIN = len(SYM6) // 2 - 1
 """Samples at twice the resolution that downsampling reaches beyond each edge."""
 
@@ -78,9 +81,12 @@ def warp(images_NCHW: Tensor, inverse_N33: Tensor) -> Tensor:
     up, down = _resamplers(size, images_NCHW.dtype, images_NCHW.device)
     fine = up @ images_NCHW.contiguous() @ up.T
     side = down.shape[1]
-    place = inverse_N33[:, :2].to(images_NCHW.dtype)
+    linear, shift = inverse_N33[:, :2].to(images_NCHW.dtype).split([2, 1], dim=2)
+    # The filter moves samples by a part of a pixel against the symmetric place that grid_sample takes them for.
+    offset = (len(SYM6) / 2 - 0.5 - CENTRE) / size
+    shift = shift + (linear.sum(2, keepdim=True) - 1) * offset
     # The sampled area extends beyond the image by what downsampling reaches.
-    place = torch.cat([place[:, :, :2] * (side / (2 * size)), place[:, :, 2:]], dim=2)
+    place = torch.cat([linear * (side / (2 * size)), shift], dim=2)
     grid = F.affine_grid(place, [*images_NCHW.shape[:2], side, side], align_corners=False)
     moved = F.grid_sample(fine, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return down @ moved @ down.T
@@ -90,7 +96,7 @@ def warp(images_NCHW: Tensor, inverse_N33: Tensor) -> Tensor:
 def _resamplers(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Matrices that double and halve the resolution of a column of pixels.
 
-    Upsampled sample j lies at pixel (j - 1/2) / 2, halfway between the two middle taps of its pixels.
+    Upsampled sample j reaches pixel i by the tap j - 2i + MARGIN.
 
     Returns:
         up (2 size, size), with mirrored edges; down (size, 2 size + 2 MARGIN), from samples that begin MARGIN
