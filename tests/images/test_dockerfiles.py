@@ -34,7 +34,7 @@ def test_the_chart_asks_for_the_images_that_are_built() -> None:
 
 
 def test_pods_start_what_the_image_has() -> None:
-    """The chart names its commands in full, so that an image's entry point may change; both begin with tini."""
+    """The chart names its commands in full; they begin with tini as the image's entry point does."""
     assert 'ENTRYPOINT ["tini", "--", "mura-jobs"]' in BASE
     for job in jobs(render()).values():
         assert container(job)["command"][:2] == ["tini", "--"]
