@@ -1,7 +1,7 @@
 """The whole pipeline, container by container, against a real S3 server: `make images-test`.
 
 `python -m tests.images.pipeline REPOSITORY` renders the chart and runs every Job's pods from the images in
-REPOSITORY as the chart says: non-root, read-only, without capabilities, with the chart's limits. Each generator
+REPOSITORY as the chart says: non-root, read-only, without capabilities, within its limits. Each generator
 is trained by two containers together. It prints what each took, and exits 1 when something is wrong.
 """
 
