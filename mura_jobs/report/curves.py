@@ -59,21 +59,28 @@ def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> 
 def classifier_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> list[Picture]:
     """Loss and AUROC over epochs, one figure an arm, one line a seed."""
     found = []
-    for arm in config.arms:
-        tables = []
-        for seed in range(config.seeds):
-            place = f"train-cnn/{arm}/seed-{seed}"
-            tables.append(_history(place, inputs[place]))
-        for panel, ylabel, columns in _CLASSIFIER_PANELS:
+    tables = {
+        arm: [
+            _history(place, inputs[place])
+            for place in (f"train-cnn/{arm}/seed-{seed}" for seed in range(config.seeds))
+        ]
+        for arm in config.arms
+    }
+    for panel, ylabel, columns in _CLASSIFIER_PANELS:
+        drawn = pd.concat([table[list(columns.values())] for arm in tables.values() for table in arm])
+        limits = (float(drawn.min().min()), float(drawn.max().max()))  # the same for all arms
+        for arm in config.arms:
             groups = {
-                name: [(table["epoch"].to_numpy(float), table[column].to_numpy(float)) for table in tables]
+                name: [
+                    (table["epoch"].to_numpy(float), table[column].to_numpy(float)) for table in tables[arm]
+                ]
                 for name, column in columns.items()
             }
             last = {name: np.mean([y[-1] for _, y in curves]) for name, curves in groups.items()}
             found.append(
                 Picture(
                     name=f"classifier-{arm}-{panel}.svg",
-                    data=bundle(groups, title=arm, xlabel="epoch", ylabel=ylabel),
+                    data=bundle(groups, title=arm, xlabel="epoch", ylabel=ylabel, limits=limits),
                     alt=f"{ylabel} of {arm} over epochs, one line a seed: "
                     + ", ".join(f"{name} ends at {value:.3g} on average" for name, value in last.items()),
                 )

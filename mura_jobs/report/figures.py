@@ -49,6 +49,9 @@ _STYLE: dict[RcKeyType, Any] = {
 PANEL = (4.4, 3.4)
 """Width and height of a panel in inches."""
 
+SQUARE = (3.9, 3.7)
+"""The same for a panel whose axes have the same scale."""
+
 
 def forest(rows: Sequence[Mapping[str, Any]], metric: str, level: float, of_interest: float) -> bytes:
     """Effect and interval of each arm against its baseline; right of 0 is better.
@@ -59,30 +62,26 @@ def forest(rows: Sequence[Mapping[str, Any]], metric: str, level: float, of_inte
         level: confidence level.
         of_interest: the smallest effect that matters, drawn as a band about 0.
     """
-    with _figure((6.6, 1.35 + 0.5 * len(rows))) as (figure, axes):
+    with _figure((4.8, 1.2 + 0.62 * len(rows))) as (figure, axes):
         axes.axvspan(-of_interest, of_interest, color=SKY, alpha=0.18, lw=0)
         axes.axvline(0, color=INK, lw=1)
         for at, row in enumerate(rows):
-            low, high = row["interval"]
             color, mark = _decision_style(row["decision"])
-            axes.plot([low, high], [at, at], color=color, lw=2.2, solid_capstyle="butt")
+            seeds = row["seed_effects"]
+            axes.plot(row["interval"], [at, at], color=color, lw=2.2, solid_capstyle="butt")
             axes.plot(row["effect"], at, mark, color=color, markersize=8)
-            axes.plot(
-                row["seed_effects"], [at + 0.24] * len(row["seed_effects"]), "|", color=GREY, markersize=6
-            )
-        axes.set_yticks(
-            range(len(rows)), [f"{row['arm']}\nagainst {row['baseline']}" for row in rows], fontsize=9
-        )
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"change of {metric} with {level:.0%} interval   (grey ticks: single seeds)")
-        axes.margins(x=0.08)
-        axes.text(
-            0, 1.02, "◂ worse ", ha="right", va="bottom", transform=axes.get_xaxis_transform(), fontsize=9
-        )
-        axes.text(
-            0, 1.02, " better ▸", ha="left", va="bottom", transform=axes.get_xaxis_transform(), fontsize=9
-        )
+            axes.plot(seeds, [at + 0.2] * len(seeds), "|", color=GREY, markersize=6)
+            place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9.5}
+            axes.text(0, at - 0.36, row["arm"], ha="left", fontweight="bold", **place)
+            axes.text(1, at - 0.36, f"against {row['baseline']}", ha="right", color=GREY, **place)
+        axes.set_yticks([])
+        axes.set_ylim(len(rows) - 0.5, -0.62)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"change of {metric}, {level:.0%} interval; grey ticks: seeds")
+        axes.margins(x=0.05)
+        above: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "va": "bottom", "fontsize": 9}
+        axes.text(0, 1.01, "◂ worse ", ha="right", **above)
+        axes.text(0, 1.01, " better ▸", ha="left", **above)
         return _svg(figure)
 
 
@@ -90,7 +89,7 @@ def roc_panel(
     arm: str, curve: Mapping[str, Any], baseline: str | None, reference: Mapping[str, Any] | None
 ) -> bytes:
     """ROC curves of an arm: each seed thin, their mean bold; the baseline's mean dashed."""
-    with _figure(PANEL) as (figure, axes):
+    with _figure(SQUARE) as (figure, axes):
         rate = curve["false_positive_rate"]
         axes.plot([0, 1], [0, 1], color=RULE, lw=1)
         for row in curve["sensitivity"]:
@@ -107,7 +106,7 @@ def roc_panel(
 
 def calibration_panel(arm: str, curves: Sequence[Mapping[str, Any]]) -> bytes:
     """Observed frequency over predicted probability, one line a seed; the diagonal is perfect calibration."""
-    with _figure(PANEL) as (figure, axes):
+    with _figure(SQUARE) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=(0, (4, 2)))
         for curve in curves:
             axes.plot(
@@ -148,20 +147,26 @@ def lines(
 
 
 def bundle(
-    groups: Mapping[str, Sequence[tuple[Floats, Floats]]], *, title: str, xlabel: str, ylabel: str
+    groups: Mapping[str, Sequence[tuple[Floats, Floats]]],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    limits: tuple[float, float],
 ) -> bytes:
-    """One line a seed; groups (train, select) told apart by colour and dash."""
+    """One line a seed; groups (train, select) told apart by colour and dash. `limits` are those of y."""
     styles = [(BLUE, "-"), (VERMILLION, (0, (4, 1.5)))]
     with _figure(PANEL) as (figure, axes):
         for (name, curves), (color, dash) in zip(groups.items(), styles, strict=False):
             for at, (x, y) in enumerate(curves):
                 axes.plot(x, y, color=color, ls=dash, lw=1.3, alpha=0.8, label=name if at == 0 else None)
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        margin = 0.05 * (limits[1] - limits[0]) or 0.01
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(limits[0] - margin, limits[1] + margin))
         axes.legend()
         return _svg(figure)
 
 
-def distances(synthetic: Floats, held_out: Floats, threshold: float, title: str) -> bytes:
+def distances(synthetic: Floats, held_out: Floats, threshold: float) -> bytes:
     """How near images lie to the training images: synthetic ones filled, held-out real ones outlined."""
     top = max(float(synthetic.max()), float(held_out.max()), threshold)
     edges = np.linspace(0, top * 1.02, 41)
@@ -172,8 +177,8 @@ def distances(synthetic: Floats, held_out: Floats, threshold: float, title: str)
         )
         axes.stairs(shares[1], edges, color=INK, lw=1.4, label=f"held-out real ({len(held_out):,})")
         axes.axvline(threshold, color=VERMILLION, ls=(0, (4, 2)), label="gate")
-        axes.set(title=title, xlabel="distance (0 is a copy)", ylabel="share of images")
-        axes.legend(loc="upper left")
+        axes.set(xlabel="distance to the nearest training radiograph", ylabel="share of images")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0, handlelength=1.4)
         return _svg(figure)
 
 

@@ -79,7 +79,8 @@ def _synthetic(real: pd.DataFrame, synthetic: Mapping[Label, pd.DataFrame]) -> I
         known = sorted(set(index["patient"]) & set(real["patient"]))
         strays = index[(index["split"] != "train") | (index["label"] != label)]
         detail = (
-            f"{len(index):,} images; {len(strays):,} of another split or label, {len(known):,} real patients"
+            f"{len(index):,} images; {len(strays):,} of another split or label, {len(known):,} under a real "
+            "patient’s name"
         )
         yield Check(
             f"Synthetic {label} radiographs are training images of no real patient",
@@ -92,13 +93,16 @@ def _lineage(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Iterator[C
     """Each output must have been made from the very inputs that this report reads."""
     for label in config.labels:
         yield _made_from(
-            inputs, f"train-gan/{label}", {"preprocess"}, "The generator of {} is trained on this data set"
+            inputs,
+            f"train-gan/{label}",
+            {"preprocess"},
+            "The generator of {} ones was trained on this data set",
         )
         yield _made_from(
             inputs,
             f"synthesize/{label}",
             {"preprocess", f"train-gan/{label}"},
-            "Synthetic radiographs of {} come from that generator",
+            "Synthetic {} radiographs come from that generator",
         )
     for arm in config.arms:
         synthetic = (

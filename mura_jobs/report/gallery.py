@@ -125,10 +125,11 @@ def _pair(label: Label, number: int, row: int, synthetic: Packed, train: Packed)
 def _distances(label: Label, to_train: Floats, held_out: Floats, threshold: float) -> Picture:
     return Picture(
         name=f"distances-{label}.svg",
-        data=distances(to_train, held_out, threshold, f"{label}: distance to the nearest training image"),
+        data=distances(to_train, held_out, threshold),
         alt=(
             f"Distribution of distances to the nearest training image for synthetic {label} radiographs "
             f"(median {np.median(to_train):.3f}) and held-out real ones (median {np.median(held_out):.3f}); "
             f"the gate's threshold is {threshold:.3f}"
         ),
+        caption=f"{label.capitalize()}: distances of synthetic and of held-out real radiographs",
     )

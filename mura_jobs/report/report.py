@@ -60,11 +60,12 @@ def run(config: ReportConfig, job: Job) -> None:
         ]
         rows = lineage(inputs)
         preprocessed = inputs["preprocess"].manifest.summary
+        phantom = preprocessed["data_set"] == PHANTOM
         report: dict[str, Any] = {
             "format": "mura-jobs-report/1",
             "run": _run_id(job.output.prefix),
             "answer": answer(verdict),
-            "sentences": explain(verdict, controls, config, len(comparisons)),
+            "sentences": explain(verdict, controls, config, family=len(comparisons), phantom=phantom),
             "verdict": {
                 "answer": verdict.answer,
                 "lead": plain_comparison(verdict.lead) if verdict.lead else None,
@@ -74,7 +75,7 @@ def run(config: ReportConfig, job: Job) -> None:
             "training": training_facts(config, inputs),
             "synthetic": [gallery.facts for gallery in galleries],
             "data_set": preprocessed["data_set"],
-            "phantom": preprocessed["data_set"] == PHANTOM,
+            "phantom": phantom,
             "counts": list(_counts(real.index)),
             "cleaning": {"images": len(real)} | {name: preprocessed[name] for name in _CLEANED},
             "unreadable": preprocessed["unreadable"],

@@ -63,6 +63,8 @@ class Verdict:
     """The answer to the run's question, and the comparison it rests on."""
 
     answer: Answer
+    asked: tuple[Comparison, ...]
+    """The comparisons that add synthetic radiographs to real ones, in the run's order."""
     lead: Comparison | None
 
 
@@ -152,23 +154,23 @@ def decide(effect: float, p_holm: float, alpha: float) -> Decision:
 def conclude(comparisons: Sequence[Comparison], *, firewall_holds: bool) -> Verdict:
     """The answer over all `real+synthetic` arms; each was tested at a level that allows for all the others.
 
-    The lead is the strongest of the arms that decide, or the first where none does. A broken firewall between
-    training and test voids every answer.
+    The lead is the first arm in the run's order, of those that decide if any does: the strongest would be
+    flattered by having been chosen. A broken firewall between training and test voids every answer.
     """
-    asked = [c for c in comparisons if Arm.parse(c.arm).kind == "real+synthetic"]
+    asked = tuple(c for c in comparisons if Arm.parse(c.arm).kind == "real+synthetic")
     if not asked:
-        return Verdict("not asked" if firewall_holds else "void", None)
+        return Verdict("not asked" if firewall_holds else "void", (), None)
     decided = [c for c in asked if c.decision != "no evidence"]
-    lead = max(decided, key=lambda c: abs(c.effect.value)) if decided else asked[0]
+    lead = decided[0] if decided else asked[0]
     if not firewall_holds:
-        return Verdict("void", lead)
+        return Verdict("void", asked, lead)
     match {c.decision for c in decided}:
         case set() as none if not none:
-            return Verdict("no evidence", lead)
+            return Verdict("no evidence", asked, lead)
         case directions if len(directions) == 1:
-            return Verdict(lead.decision, lead)
+            return Verdict(lead.decision, asked, lead)
         case _:
-            return Verdict("mixed", lead)
+            return Verdict("mixed", asked, lead)
 
 
 def _effect(arm: Scored, baseline: Scored, patients: int) -> Estimate:

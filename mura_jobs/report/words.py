@@ -18,11 +18,14 @@ ANSWERS = {
     "helps": "Yes: they helped",
     "hurts": "No: they hurt",
     "no evidence": "No evidence that they help or hurt",
-    "mixed": "It depends: some amounts helped, others hurt",
+    "mixed": "It depends: some arms helped, others hurt",
     "not asked": "Not asked: no arm adds synthetic radiographs to real ones",
     "void": "No verdict: training and test are not separate",
 }
 """Answers to the page's question, "Do synthetic radiographs make the classifier better?"."""
+
+
+_PAST = {"helps": "helped", "hurts": "hurt"}
 
 
 def number(value: float) -> str:
@@ -42,13 +45,21 @@ def p_value(value: float) -> str:
 
 def answer(verdict: Verdict) -> str:
     """The headline."""
-    if verdict.answer == "no evidence" and verdict.lead is not None and verdict.lead.irrelevant:
-        return "No relevant difference"
+    same = sum(one.decision == verdict.answer for one in verdict.asked)
+    if verdict.answer in ("helps", "hurts") and same < len(verdict.asked):
+        return f"They {_PAST[verdict.answer]} in {same} of {len(verdict.asked)} arms"
+    if verdict.answer == "no evidence" and all(one.irrelevant for one in verdict.asked):
+        return "No: any difference is too small to matter"
     return ANSWERS[verdict.answer]
 
 
 def explain(
-    verdict: Verdict, against_controls: Sequence[Comparison], config: ReportConfig, family: int
+    verdict: Verdict,
+    against_controls: Sequence[Comparison],
+    config: ReportConfig,
+    *,
+    family: int,
+    phantom: bool,
 ) -> list[str]:
     """What the headline rests on, as sentences.
 
@@ -57,13 +68,24 @@ def explain(
         against_controls: the arms with synthetic radiographs against those with copies of real ones.
         config: metric, level, power and seeds.
         family: comparisons that Holm's procedure allowed for.
+        phantom: whether the radiographs were drawn by a program.
     """
     lead = verdict.lead
-    if lead is None:
-        return ["Add an arm such as real+synthetic to the run to ask the question."]
     sentences = []
     if verdict.answer == "void":
-        sentences.append("A check of the split below is broken, so the numbers on this page prove nothing.")
+        sentences.append("A check of the split, below, is broken. No number on this page proves anything.")
+    if lead is None:
+        return [*sentences, "To ask the question, add an arm such as real+synthetic to the run."]
+    if phantom:
+        sentences.append(
+            "The radiographs are phantoms: this tries the method, and says nothing about patients."
+        )
+    if len(verdict.asked) > 1:
+        counts = [
+            f"{sum(one.decision == decision for one in verdict.asked)} {words}"
+            for decision, words in (("helps", "helped"), ("hurts", "hurt"), ("no evidence", "showed neither"))
+        ]
+        sentences.append(f"Of {len(verdict.asked)} arms that add synthetic radiographs, {', '.join(counts)}.")
     sentences += [_effect(lead, config, family), _power(lead, config)]
     control = next((c for c in against_controls if c.arm == lead.arm), None)
     if control is not None:
@@ -88,6 +110,8 @@ def _power(lead: Comparison, config: ReportConfig) -> str:
         f"The smallest true change that this test set would have shown with {config.power:.0%} probability "
         f"is {number(lead.detectable)}"
     )
+    if lead.decision != "no evidence":
+        return f"{sentence}."
     interest = number(config.effect_of_interest)
     if lead.detectable > config.effect_of_interest:
         return f"{sentence}, more than the {interest} of interest: effects in between could be missed."

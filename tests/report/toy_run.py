@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -170,8 +169,10 @@ class ToyRun:
         draft.put("metrics.jsonl", "".join(json.dumps(tick) + "\n" for tick in ticks).encode())
         draft.publish({})
 
-    def publish_synthetic(self, label: Label, real: pd.DataFrame, images: Images, **changes: object) -> None:
-        """What `synthesize` would have made; `changes` overwrite columns of its index."""
+    def publish_synthetic(
+        self, label: Label, real: pd.DataFrame, images: Images, changes: Mapping[str, str] | None = None
+    ) -> None:
+        """What `synthesize` would have made; `changes` overwrites columns of its index."""
         random = np.random.default_rng(len(label))
         names = [f"synthetic-{label}-{number:07d}" for number in range(60)]
         fakes = np.stack([self.image(random, label) for _ in names])
@@ -193,7 +194,7 @@ class ToyRun:
         draft = self._draft(
             f"synthesize/{label}", SynthesizeConfig(label=label), ["preprocess", f"train-gan/{label}"]
         )
-        write_packed(draft, index.assign(**changes), fakes, shard_images=100)
+        write_packed(draft, index.assign(**(changes or {})), fakes, shard_images=100)
         rejected = {"memorisation": 3, "duplicates": 1}
         draft.publish({"candidates_used": 64, "rejected": rejected, "threshold": 0.1})
 
@@ -227,7 +228,11 @@ class ToyRun:
         )
         draft.put("history.csv", history.to_csv(index=False).encode())
         train = int((index["split"] == "train").sum())
-        counts = {"real": train, "copies": 0, "synthetic": 120 * synthetic, "positive": 60, "negative": 60}
+        parsed = Arm.parse(arm)
+        real = round(train * parsed.fraction) * parsed.has_real
+        extra = parsed.amount.images(real // 2) * 2 if parsed.amount else 0
+        counts = {"real": real, "copies": extra * (not synthetic), "synthetic": extra * synthetic}
+        counts |= {"positive": (real + extra) // 2, "negative": (real + extra + 1) // 2}
         metrics = {"threshold": 0.5, "training_images": counts, "steps": 96, "epochs": 8, "best_epoch": 7}
         draft.put("metrics.json", json.dumps(metrics).encode())
         draft.publish({})
