@@ -64,7 +64,7 @@ def reference(layer: SynthesisLayer, x: torch.Tensor, w: torch.Tensor, noise: to
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_scaling_activations_is_modulating_weights(up: bool) -> None:  # noqa: FBT001 - a parameter
+def test_scaling_activations_is_modulating_weights(up: bool) -> None:
     layer = drawn(SynthesisLayer(5, 3, 8, 8, up=up)).double()
     side = 4 if up else 8
     x, w = torch.randn(2, 5, side, side).double(), torch.randn(2, 8).double()
@@ -83,7 +83,7 @@ def test_demodulation_gives_unit_variance() -> None:
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_second_derivatives_of_the_synthesis_layer(up: bool) -> None:  # noqa: FBT001 - a parameter
+def test_second_derivatives_of_the_synthesis_layer(up: bool) -> None:
     layer = drawn(SynthesisLayer(2, 2, 3, 4, up=up)).double()
     side = 2 if up else 4
     x = torch.randn(2, 2, side, side).double().requires_grad_()

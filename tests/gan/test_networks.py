@@ -66,7 +66,12 @@ def test_parameter_counts_at_256_are_those_of_the_layout(image_channels: int, ma
 def test_weights_have_the_published_names() -> None:
     config = network_config(resolution=8)
     names = Generator(config).state_dict().keys()
-    assert {"mapping.fc0.weight", "mapping.w_avg", "synthesis.b4.const", "synthesis.b8.torgb.affine.bias"} <= names
+    assert {
+        "mapping.fc0.weight",
+        "mapping.w_avg",
+        "synthesis.b4.const",
+        "synthesis.b8.torgb.affine.bias",
+    } <= names
     assert {
         f"synthesis.b8.conv0.{name}"
         for name in ("affine.weight", "affine.bias", "weight", "noise_const", "noise_strength", "bias")

@@ -49,7 +49,12 @@ def test_a_step_changes_both_networks_and_the_average() -> None:
     before = weights(state)
     step(state, reals())
     changed = {name for name, tensor in state.tensors().items() if not torch.equal(tensor, before[name])}
-    for name in ("G.synthesis.b4.const", "D.b16.conv0.weight", "G_ema.mapping.fc0.weight", "path_length_mean"):
+    for name in (
+        "G.synthesis.b4.const",
+        "D.b16.conv0.weight",
+        "G_ema.mapping.fc0.weight",
+        "path_length_mean",
+    ):
         assert name in changed
     assert state.images == 4
     assert state.broken.item() == 0
@@ -87,7 +92,7 @@ def test_a_loss_that_is_not_finite_stops_all_updates() -> None:
 
 
 def test_regularised_every_k_steps_adam_makes_as_much_way_as_without() -> None:
-    """k + 1 corrected steps weigh as much as k plain ones: rate and the betas' logarithms shrink by k/(k+1)."""
+    """With c = k/(k+1), the rate is c times the plain one, and the betas are plain ones to the power of c."""
     state, _ = fresh(path_length_interval=4, r1_interval=16, learning_rate=0.002)
     for adam, k in ((state.adam_g, 4), (state.adam_d, 16)):
         group = adam.param_groups[0]

@@ -81,8 +81,9 @@ def warp(images_NCHW: Tensor, inverse_N33: Tensor) -> Tensor:
     up, down = _resamplers(size, images_NCHW.dtype, images_NCHW.device)
     fine = up @ images_NCHW.contiguous() @ up.T
     side = down.shape[1]
-    linear, shift = inverse_N33[:, :2].to(images_NCHW.dtype).split([2, 1], dim=2)
-    # The filter moves samples by a part of a pixel against the symmetric place that grid_sample takes them for.
+    place = inverse_N33[:, :2].to(images_NCHW.dtype)
+    linear, shift = place[:, :, :2], place[:, :, 2:]
+    # Samples lie a part of a pixel beside the symmetric place that grid_sample takes them for.
     offset = (len(SYM6) / 2 - 0.5 - CENTRE) / size
     shift = shift + (linear.sum(2, keepdim=True) - 1) * offset
     # The sampled area extends beyond the image by what downsampling reaches.
