@@ -67,7 +67,8 @@ def test_path_length_is_the_norm_of_the_jacobian_by_finite_differences() -> None
     length = _path_length(generator, w, direction)
 
     def projected(ws: Tensor) -> Tensor:
-        return (generator.synthesis(ws, None) * direction).sum() / 8
+        image: Tensor = generator.synthesis(ws, None)
+        return (image * direction).sum() / 8
 
     ws = generator.broadcast(w).detach().clone()
     chosen = torch.randn(layers, 512, generator=torch.Generator().manual_seed(3)).double()
