@@ -4,7 +4,6 @@ from collections.abc import Callable
 import random
 import time
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from boto3.session import Session
 from botocore.config import Config
@@ -28,7 +27,7 @@ def connect(endpoint: str | None, connections: int) -> "S3Client":
 
     It does not retry: `send` does.
     """
-    once = Config(
+    aws = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=connections,
@@ -36,17 +35,18 @@ def connect(endpoint: str | None, connections: int) -> "S3Client":
         retries={"mode": "standard", "total_max_attempts": 1},
     )
     # other servers than AWS have neither a host name per bucket nor, often, the newer checksums
-    plain = Config(
-        s3={"addressing_style": "path"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
+    other = aws.merge(
+        Config(
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
     )
     session = Session()
-    client: S3Client = session.client("s3", endpoint_url=endpoint, config=once)
-    if ".amazonaws.com" in (urlsplit(client.meta.endpoint_url).hostname or ""):
-        return client
-    other: S3Client = session.client("s3", endpoint_url=endpoint, config=once.merge(plain))
-    return other
+    client: S3Client = session.client("s3", endpoint_url=endpoint, config=other if endpoint else aws)
+    if endpoint is None and ".amazonaws.com" not in client.meta.endpoint_url:  # set by AWS_ENDPOINT_URL or so
+        client = session.client("s3", config=other)
+    return client
 
 
 def send(request: Callable[[], T], *, where: str, attempts: int) -> T:

@@ -9,7 +9,6 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
-    ResponseStreamingError,
     SSLError,
 )
 from botocore.parsers import ResponseParserError
@@ -41,7 +40,6 @@ BROKEN = (
     ConnectionError,
     HTTPClientError,
     IncompleteReadError,
-    ResponseStreamingError,
     ResponseParserError,
     HTTPError,
 )

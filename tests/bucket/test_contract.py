@@ -103,32 +103,30 @@ def test_keys_with_spaces_unicode_and_percent_signs(bucket: Bucket, tmp_path: Pa
     assert keys(bucket) == []
 
 
-@pytest.mark.parametrize("key", INVALID_KEYS)
-def test_keys_that_some_bucket_can_not_hold_are_refused_by_all(
-    bucket: Bucket, key: str, tmp_path: Path
-) -> None:
+def test_keys_that_some_bucket_can_not_hold_are_refused_by_all(bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    operations: list[Callable[[], object]] = [
-        lambda: bucket.read(key),
-        lambda: bucket.size(key),
-        lambda: bucket.exists(key),
-        lambda: bucket.write(key, b""),
-        lambda: bucket.create(key, b""),
-        lambda: bucket.upload(tmp_path / "file", key),
-        lambda: bucket.download(key, tmp_path / "copy"),
-        lambda: bucket.delete([key]),
-        lambda: bucket.open(key),
+    operations: list[Callable[[str], object]] = [
+        bucket.read,
+        bucket.size,
+        bucket.exists,
+        lambda key: bucket.write(key, b""),
+        lambda key: bucket.create(key, b""),
+        lambda key: bucket.upload(tmp_path / "file", key),
+        lambda key: bucket.download(key, tmp_path / "copy"),
+        lambda key: bucket.delete([key]),
+        bucket.open,
     ]
-    for operation in operations:
-        with pytest.raises(InvalidKey, match="can't be a key"):
-            operation()
+    for key in INVALID_KEYS:
+        for operation in operations:
+            with pytest.raises(InvalidKey, match="can't be a key"):
+                operation(key)
     assert keys(bucket) == []
 
 
-@pytest.mark.parametrize("prefix", ["../", "a/../..", "/", "a//b"])
-def test_a_prefix_can_not_lead_out(bucket: Bucket, prefix: str) -> None:
-    with pytest.raises(InvalidKey):
-        list(bucket.list(prefix))
+def test_a_prefix_can_not_lead_out(bucket: Bucket) -> None:
+    for prefix in ("../", "a/../..", "/", "a//b"):
+        with pytest.raises(InvalidKey):
+            list(bucket.list(prefix))
 
 
 @pytest.mark.parametrize("key", ["none", "a", "a/b/c", "a/none"])
@@ -146,7 +144,7 @@ def test_a_missing_object_is_named(bucket: Bucket, key: str, tmp_path: Path) -> 
         with pytest.raises(ObjectMissing) as caught:
             operation()
         assert key in str(caught.value)
-        assert bucket.url in str(caught.value)
+        assert str(caught.value).startswith(bucket.url)
         assert isinstance(caught.value, KeyError)
     assert not bucket.exists(key)
     assert not (tmp_path / "sub").exists()

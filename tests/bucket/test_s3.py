@@ -227,6 +227,15 @@ def test_a_store_that_is_busy_is_asked_again(bucket: S3Bucket, proxy: Proxy, fau
     assert bucket.read("key") == b"2"
 
 
+def test_a_request_is_sent_as_often_as_attempts_says(url: str, proxy: Proxy) -> None:
+    """And no more often: botocore's own retries would multiply the time until an error is seen."""
+    bucket = s3_bucket(url, proxy.endpoint, attempts=3)
+    proxy.fault = lambda *_: Response.error(503, "SlowDown")
+    with pytest.raises(BucketError, match="still so after 3 attempts; try again later"):
+        bucket.read("key")
+    assert len(proxy.requests) == 3
+
+
 @pytest.mark.parametrize("size", [1000, 2 * PART_BYTES])
 def test_an_answer_that_breaks_off_is_asked_for_again(
     bucket: S3Bucket, proxy: Proxy, size: int, tmp_path: Path
