@@ -1,7 +1,9 @@
 """The launcher ends as its processes did; torchrun would always end with 1."""
 
+import json
 from pathlib import Path
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,17 +35,20 @@ sys.exit(int(kind) if kind.isdigit() else 0)
 """
 
 RUN = """
-import sys
+import json, sys
 from mura_jobs.cluster.config import LaunchConfig
 from mura_jobs.cluster.launch import launch
-sys.exit(launch(LaunchConfig(processes=2, stop_seconds=20), sys.argv[2:], [sys.argv[1]]))
+config = LaunchConfig.parse({"processes": 2, "stop_seconds": 20} | json.loads(sys.argv[1]))
+sys.exit(launch(config, sys.argv[3:], [sys.argv[2]]))
 """
 
 
-def start(tmp_path: Path, kind: str) -> subprocess.Popen[bytes]:
+def start(tmp_path: Path, kind: str, **config: object) -> subprocess.Popen[bytes]:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    return subprocess.Popen([sys.executable, "-c", RUN, str(program), kind, str(tmp_path)])
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, json.dumps(config), str(program), kind, str(tmp_path)]
+    )
 
 
 @pytest.mark.parametrize(("kind", "code"), [("0", 0), ("64", 64), ("kill", 137)])
@@ -53,6 +58,16 @@ def test_it_ends_as_the_processes_did(tmp_path: Path, kind: str, code: int) -> N
         kind = "end"
     assert start(tmp_path, kind).wait(timeout=120) == code
     assert sorted(path.read_text() for path in tmp_path.glob("began-*")) == ["20", "21"]
+
+
+def test_nodes_meet_at_the_first_one(tmp_path: Path) -> None:
+    """Two launchers of two processes each make one world of four; what ends on one node ends both."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    nodes = [start(tmp_path, "end", nodes=2, node=node, main_port=port) for node in (1, 0)]
+    assert [node.wait(timeout=120) for node in nodes] == [0, 0]
+    assert sorted(path.read_text() for path in tmp_path.glob("began-*")) == ["40", "40", "41", "41"]
 
 
 def test_sigterm_reaches_all_processes_and_waits_for_their_checkpoints(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ is trained by two containers together. It prints what each took, and exits 1 whe
 """
 
 import json
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def indexes(job: Manifest) -> list[list[int]]:
 
 def main(repository: str) -> int:
     """Run everything; 0 when all outputs are published."""
+    os.environ.update(CREDENTIALS)
     with seaweedfs() as server:
         url = server.make_bucket("containers")
         manifests = render(values(url, server.endpoint), name="containers")
