@@ -21,7 +21,7 @@ $(VENV)/installed: pyproject.toml
 
 demo: $(VENV)/installed ## Run the whole pipeline on generated radiographs (CPU, minutes) into ./demo
 	@mkdir -p "$(DEMO)"
-	$(BIN)/mura-jobs run --config preset:demo --bucket "file://$(abspath $(DEMO))" --run-id demo
+	$(BIN)/mura-jobs run --config preset:demo --bucket "file://$(abspath $(DEMO))" --run-id demo --workers 2
 
 lint: $(VENV)/installed ## Check style and types
 	$(BIN)/ruff check

@@ -14,14 +14,18 @@ import yaml
 
 from mura_jobs import __version__
 from mura_jobs.bucket import open_bucket
+from mura_jobs.cluster.commands import COMMANDS, Command
 from mura_jobs.errors import ConfigError, MuraError
 from mura_jobs.job.config import differences, merged
 from mura_jobs.job.flags import Parser, add_flags, given
 from mura_jobs.job.shutdown import Shutdown
-from mura_jobs.job.stage import JobOptions, execute
-from mura_jobs.stages import REPORT, STAGES, RunConfig, configure, plan
+from mura_jobs.job.stage import JobOptions, Stage, execute
+from mura_jobs.local import RunOptions, run
+from mura_jobs.stages import REPORT, STAGES, RunConfig, configure
 
 PRESETS = files("mura_jobs") / "presets"
+STAGES_BY_NAME = {stage.name: stage for stage in STAGES}
+COMMANDS_BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _run(options, shutdown)
             case "schema":
                 print(json.dumps(RunConfig.model_json_schema(), indent=1, ensure_ascii=False))  # noqa: T201 - its output
+            case name if name in STAGES_BY_NAME:
+                _run_stage(STAGES_BY_NAME[name], options, shutdown)
             case name:
-                _run_stage(name, options, shutdown)
+                _run_command(COMMANDS_BY_NAME[name], options, shutdown)
     except MuraError as error:
         print(f"mura-jobs: {error}", file=sys.stderr)  # noqa: T201 - the message for the user
         return error.exit_code
@@ -50,14 +56,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="mura-jobs", description="Do synthetic bone X-rays improve a classifier?")
     parser.add_argument("--version", action="version", version=f"mura-jobs {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_command(commands, "run", "run all stages on this machine, in order", RunConfig, "the run")
+    _add_command(commands, "run", "run all stages on this machine, in order", RunOptions, RunConfig)
     for stage in STAGES:
-        _add_command(commands, stage.name, stage.about, stage.config_class, f"configuration of {stage.name}")
+        _add_command(commands, stage.name, stage.about, JobOptions, stage.config_class)
+    for command in COMMANDS:
+        _add_command(commands, command.name, command.about, JobOptions, command.config_class)
     commands.add_parser("schema", help="print the JSON schema of a run's configuration file")
     return parser
 
 
-def _add_command(commands: Any, name: str, about: str, config: type[BaseModel], title: str) -> None:  # noqa: ANN401 - argparse's own
+def _add_command(
+    commands: Any,  # noqa: ANN401 - argparse's own
+    name: str,
+    about: str,
+    where: type[JobOptions],
+    config: type[BaseModel],
+) -> None:
     command = commands.add_parser(
         name,
         help=about,
@@ -71,26 +85,30 @@ def _add_command(commands: Any, name: str, about: str, config: type[BaseModel], 
         help="YAML file with a run's configuration, or preset:NAME for one that is shipped "
         f"({', '.join(_preset_names())}); given twice, the later overrides the earlier",
     )
-    add_flags(command, JobOptions, "where and how")
-    add_flags(command, config, title)
+    add_flags(command, where, "where and how")
+    add_flags(command, config, f"configuration of {name}")
 
 
 def _run(options: argparse.Namespace, shutdown: Shutdown) -> None:
-    job_options = JobOptions.parse(given(options, JobOptions))
+    run_options = RunOptions.parse(given(options, RunOptions))
     config = RunConfig.parse(merged(_file_values(options), given(options, RunConfig)))
-    _record(config, job_options)
-    for instance in plan(config):
-        execute(instance.stage, instance.config, job_options, shutdown)
-    prefix = REPORT.prefix(config.report, job_options.run_id)
-    print(f"report: {job_options.bucket.rstrip('/')}/{prefix}/index.html")  # noqa: T201 - the command's result
+    _record(config, run_options)
+    run(config, run_options, shutdown)
+    prefix = REPORT.prefix(config.report, run_options.run_id)
+    print(f"report: {run_options.bucket.rstrip('/')}/{prefix}/index.html")  # noqa: T201 - the command's result
 
 
-def _run_stage(name: str, options: argparse.Namespace, shutdown: Shutdown) -> None:
-    stage = next(stage for stage in STAGES if stage.name == name)
+def _run_stage(stage: Stage, options: argparse.Namespace, shutdown: Shutdown) -> None:
     job_options = JobOptions.parse(given(options, JobOptions))
     # The whole file is checked, so that a run's stages agree on what is a valid file.
-    run = RunConfig.parse(_file_values(options))
-    execute(stage, configure(stage, run, **given(options, stage.config_class)), job_options, shutdown)
+    run_config = RunConfig.parse(_file_values(options))
+    execute(stage, configure(stage, run_config, **given(options, stage.config_class)), job_options, shutdown)
+
+
+def _run_command(command: Command, options: argparse.Namespace, shutdown: Shutdown) -> None:
+    job_options = JobOptions.parse(given(options, JobOptions))
+    config = command.config_class.parse(given(options, command.config_class), command.name)
+    command.run(config, RunConfig.parse(_file_values(options)), job_options, shutdown)
 
 
 def _record(config: RunConfig, options: JobOptions) -> None:

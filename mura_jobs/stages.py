@@ -1,5 +1,6 @@
 """The pipeline as data: the one place that knows the stages and their order."""
 
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
@@ -50,10 +51,11 @@ class RunConfig(Config):
 
 
 class Instance(NamedTuple):
-    """A stage with the configuration of one of its instances."""
+    """A stage with the configuration of one of its instances, and the fields that say which one it is."""
 
     stage: Stage
     config: Config
+    which: Mapping[str, object]
 
     @property
     def place(self) -> str:
@@ -172,20 +174,18 @@ STAGES = (PHANTOM, PREPROCESS, TRAIN_GAN, SYNTHESIZE, TRAIN_CNN, REPORT)
 
 def plan(run: RunConfig) -> list[Instance]:
     """Every stage instance of a run, in an order in which each one's needs come first."""
-    instances = [] if run.phantom is None else [Instance(PHANTOM, run.phantom)]
-    instances.append(Instance(PREPROCESS, run.preprocess))
-    instances += [
-        Instance(stage, configure(stage, run, label=label))
-        for stage in (TRAIN_GAN, SYNTHESIZE)
-        for label in run.labels
+    return [
+        *([] if run.phantom is None else [_instance(PHANTOM, run)]),
+        _instance(PREPROCESS, run),
+        *(_instance(TRAIN_GAN, run, label=label) for label in run.labels),
+        *(_instance(SYNTHESIZE, run, label=label) for label in run.labels),
+        *(_instance(TRAIN_CNN, run, arm=arm, seed=seed) for arm in run.arms for seed in range(run.seeds)),
+        _instance(REPORT, run),
     ]
-    instances += [
-        Instance(TRAIN_CNN, configure(TRAIN_CNN, run, arm=arm, seed=seed))
-        for arm in run.arms
-        for seed in range(run.seeds)
-    ]
-    instances.append(Instance(REPORT, configure(REPORT, run)))
-    return instances
+
+
+def _instance(stage: Stage, run: RunConfig, **which: object) -> Instance:
+    return Instance(stage, configure(stage, run, **which), which)
 
 
 def configure(stage: Stage, run: RunConfig, **which: object) -> Config:

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 import pytest
 
 import mura_jobs
+from mura_jobs.cluster.commands import COMMANDS
 from mura_jobs.job.artifact import Manifest, StoredObject, Usage
 from mura_jobs.job.config import Config
-from mura_jobs.job.stage import JobOptions
+from mura_jobs.local import RunOptions
 from mura_jobs.stages import STAGES, RunConfig
 
 ROOT = Path(mura_jobs.__file__).parent
@@ -25,8 +26,9 @@ STOREYS = [
     "synthetic",
     "classifier",
     "report",
-    "cluster",
     "stages",
+    "local",
+    "cluster",
     "cli",
 ]
 """Imports only go down: a package may import those before it."""
@@ -75,7 +77,7 @@ def configurations(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 ALL_CONFIGURATIONS = {
     found
-    for cls in (RunConfig, JobOptions, *(stage.config_class for stage in STAGES))
+    for cls in (RunConfig, RunOptions, *(item.config_class for item in (*STAGES, *COMMANDS)))
     for found in configurations(cls)
 }
 

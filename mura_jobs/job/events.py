@@ -4,23 +4,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 import json
-import sys
 from time import monotonic
-from typing import Any, Literal
-
-from rich.console import Console
-from rich.markup import escape
+from typing import Any
 
 from mura_jobs.bucket.base import Bucket, ObjectMissing
-from mura_jobs.job.progress import Bar, short, terminal_bar
-
-Style = Literal["auto", "bar", "json"]
-"""Bars for people, JSON lines for pods; auto is bars where standard error is a terminal."""
+from mura_jobs.job.display import Style, display_of
+from mura_jobs.job.progress import Bar
 
 UPLOAD_SECONDS = 20.0
 """The record in the bucket is brought up to date at most this often; a killed stage loses no more of it."""
-
-COLORS = {"warning": "yellow", "failed": "red", "published": "green"}
 
 
 class Events:
@@ -45,10 +37,8 @@ class Events:
         """
         self._bucket = bucket
         self._key = key
-        self._json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-        self._instance = instance
+        self._display = display_of(style)
         self._rank = rank
-        self._console = Console(stderr=True, highlight=False)
         self._started = self._uploaded = monotonic()
         self._lines = self._earlier() if rank == 0 else []
         self._attempt = max((line["attempt"] for line in self._lines), default=0) + 1
@@ -64,57 +54,49 @@ class Events:
 
     def emit(self, kind: str, **fields: object) -> None:
         """Record that something happened; `kind` is a short word: "counts", "checkpoint", "warning"."""
-        line = self._record(kind, fields)
-        if self._json:
-            self._print(line)
-        elif self._rank == 0:
-            shown = escape(" ".join(f"{name}={short(value)}" for name, value in fields.items()))
-            self._console.print(
-                f"  {escape(self._instance)} [{COLORS.get(kind, 'cyan')}]{escape(kind)}[/] {shown}",
-                soft_wrap=True,
-            )
+        self._tell(self._line(kind, fields))
 
     @contextmanager
     def progress(self, total: float, unit: str, description: str) -> Iterator[Bar]:
         """Show a piece of work of `total` units while it goes on."""
 
-        def report(bar: Bar, fields: Mapping[str, object]) -> None:
+        def line(bar: Bar, fields: Mapping[str, object]) -> dict[str, Any]:
             eta = bar.eta_seconds
             work = {"work": description, "done": bar.done, "total": bar.total, "unit": unit}
-            line = self._record(
-                "progress", {**work, "eta_s": None if eta is None else round(eta, 1), **fields}
-            )
-            if self._json:
-                self._print(line)
+            return self._line("progress", {**work, "eta_s": None if eta is None else round(eta, 1), **fields})
 
-        if self._json or self._rank:
-            yield Bar(total, lambda _bar, _fields: None, report)
-        else:
-            with terminal_bar(self._console, total, unit, description) as show:
-                yield Bar(total, show, report)
+        def show(bar: Bar, fields: Mapping[str, object]) -> None:
+            if self._display.smooth:
+                self._display.event(line(bar, fields))
+
+        yield Bar(total, show, lambda bar, fields: self._tell(line(bar, fields)))
 
     def close(self) -> None:
-        """Bring the record in the bucket up to date."""
+        """Bring the record in the bucket up to date and leave the terminal."""
+        self._display.close()
+        self._upload()
+
+    def _upload(self) -> None:
         if self._rank == 0:
             data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines)
             self._bucket.write(self._key, data.encode())
             self._uploaded = monotonic()
 
-    def _record(self, kind: str, fields: Mapping[str, object]) -> dict[str, Any]:
-        line = {
+    def _line(self, kind: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        return {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": kind,
             **self._labels,
             "elapsed_s": round(monotonic() - self._started, 3),
             **fields,
         }
+
+    def _tell(self, line: dict[str, Any]) -> None:
+        """Show the line and put it on record."""
+        self._display.event(line)
         self._lines.append(line)
         if monotonic() - self._uploaded >= UPLOAD_SECONDS:
-            self.close()
-        return line
-
-    def _print(self, line: Mapping[str, Any]) -> None:
-        print(json.dumps(line, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201 - a pod's log
+            self._upload()
 
     def _earlier(self) -> list[dict[str, Any]]:
         try:

@@ -16,7 +16,8 @@ from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import MuraError, Stopped
 from mura_jobs.job.artifact import Artifact, Draft, Usage, read_manifest, withdraw
 from mura_jobs.job.config import Config
-from mura_jobs.job.events import Events, Style
+from mura_jobs.job.display import Style
+from mura_jobs.job.events import Events
 from mura_jobs.job.job import Job
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World
