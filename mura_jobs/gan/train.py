@@ -100,13 +100,13 @@ class _Training:
                 self.data.batch(0, slice(None), self.config.grid_images)
             )
         shown: dict[str, float] = {}
-        with job.events.progress(self.images / 1000, "kimg", f"train-gan {self.config.label}") as bar:
-            bar.start_at(state.images / 1000)
+        with job.events.progress(self.images, "img", f"train-gan {self.config.label}") as bar:
+            bar.start_at(state.images)
             while state.images < self.images:
                 self.step(state, self.data.batch(state.images, rows, batch))
                 if self._tick() > self._tick(batch) or state.images == self.images:
                     shown = self._end_tick()
-                bar.advance(batch / 1000, **shown)
+                bar.advance(batch, **shown)
                 if self._is_asked_to_stop() and state.images < self.images:
                     self._require_finite()
                     self._save()
