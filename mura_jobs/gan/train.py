@@ -25,7 +25,7 @@ from mura_jobs.gan.pictures import (
 )
 from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import Step
-from mura_jobs.job.distributed import any_process
+from mura_jobs.job.distributed import any_process, barrier
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
 
@@ -71,6 +71,7 @@ def run(config: TrainGanConfig, job: Job) -> None:
     if job.world.is_main:
         training.publish()
         checkpoints.clear()
+    barrier(job.world)
 
 
 @dataclass
