@@ -18,7 +18,7 @@ def make(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     file.write_text(
         f"VENV := {tmp_path}\nBIN := .venv/bin\n{tmp_path}/installed:\n\ttrue\ninclude {TARGETS}\n"
     )
-    command = ["make", "--file", file, "--no-print-directory", *arguments]
+    command = ["make", "--file", str(file), "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=CHART.parents[1], capture_output=True, text=True, check=False)
 
 

@@ -19,7 +19,7 @@ BASE = (IMAGES / "base" / "Dockerfile").read_text("utf-8")
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_hadolint_finds_nothing(path: Path) -> None:
     hadolint = Path(sysconfig.get_path("scripts")) / "hadolint"
-    command = [hadolint, "--config", IMAGES / ".hadolint.yaml", path]
+    command = [str(hadolint), "--config", str(IMAGES / ".hadolint.yaml"), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
