@@ -27,6 +27,13 @@ def test_a_pod_has_a_process_for_each_gpu() -> None:
     assert (config.processes, config.nodes, config.main_host) == (8, 1, "localhost")
 
 
+def test_the_preflight_tries_its_gpus_together() -> None:
+    manifests = render({"preflight": {"gpus": 8}})
+    command = started(jobs(manifests)["preflight"], manifests, 0)
+    assert launch(command).processes == 8
+    assert "--gpus=8" in command
+
+
 def test_nodes_find_the_first_one_by_name() -> None:
     """The host that every node is told is the name that Kubernetes gives the pod of index 0."""
     manifests = render(ci_values("multi-node"))

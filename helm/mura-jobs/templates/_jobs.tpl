@@ -17,7 +17,8 @@ Every Job of the run, as a list of mappings:
 {{- $classifiers := list -}}
 {{- $jobs := list -}}
 {{- if $values.preflight.enabled -}}
-{{- $jobs = append $jobs (dict "stage" "preflight" "key" "preflight") -}}
+{{- $gpus := int (include "mura-jobs.settings" (dict "root" . "stage" "preflight") | fromYaml).gpus -}}
+{{- $jobs = append $jobs (dict "stage" "preflight" "key" "preflight" "flags" (list (printf "--gpus=%d" $gpus))) -}}
 {{- end -}}
 {{- $jobs = append $jobs (dict "stage" "phantom" "key" "phantom" "places" (list "raw/phantom")) -}}
 {{- $jobs = append $jobs (dict "stage" "preprocess" "key" "preprocess" "places" (list "preprocess") "needs" (list "phantom") "shards" $values.preprocess.shards) -}}
