@@ -18,7 +18,7 @@ from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.shutdown import Shutdown
 from tests.synthetic.toy import Images, fakes, job_for, publish, radiographs
 
-QUICK = {"batch": 16, "epochs": 3}
+QUICK = {"batch": 16, "epochs": 2}
 """72 training images are 5 steps an epoch."""
 
 
