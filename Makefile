@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint benchmarks clean
+.PHONY: help demo test test-slow faults lint benchmarks clean
+
+include helm/targets.mk
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # torch and torchvision first: their wheels are the bulk, and a retry keeps them
 $(VENV)/installed: pyproject.toml
@@ -33,6 +35,9 @@ test: lint ## Check style and types and run the tests
 
 test-slow: $(VENV)/installed ## Run the tests that take minutes each
 	$(BIN)/pytest -m slow
+
+faults: $(VENV)/installed ## Kill the pipeline in every stage and run it again
+	$(BIN)/pytest -m faults
 
 benchmarks: $(VENV)/installed ## Measure and print ratios
 	$(BIN)/python -m tests.benchmarks
