@@ -55,6 +55,13 @@ class ToyRun:
     patient_name: str = "patient{:05d}"
     data_set: str = "MURA-v1.1"
 
+    @property
+    def places(self) -> list[str]:
+        """What the report reads."""
+        generated = [f"{stage}/{label}" for stage in ("train-gan", "synthesize") for label in LABELS]
+        trained = [f"train-cnn/{arm}/seed-{seed}" for arm in self.arms for seed in range(self.seeds)]
+        return ["preprocess", *generated, *trained]
+
     def config(self, **settings: object) -> ReportConfig:
         """The report's configuration."""
         values = {"labels": list(LABELS), "arms": list(self.arms), "seeds": self.seeds, "resamples": 400}
@@ -74,17 +81,12 @@ class ToyRun:
     def report(self, scratch: Path, **settings: object) -> Artifact:
         """Run the report on what is published."""
         config = self.config(**settings)
-        places = [
-            "preprocess",
-            *(f"{stage}/{label}" for stage in ("train-gan", "synthesize") for label in LABELS),
-        ]
-        places += [f"train-cnn/{arm}/seed-{seed}" for arm in self.arms for seed in range(self.seeds)]
-        output = self._draft("report", config, places)
+        output = self._draft("report", config, self.places)
         output._plain_names = True
         scratch.mkdir(exist_ok=True)
         job = Job(
             bucket=self.bucket,
-            inputs={place: self.open(place) for place in places},
+            inputs={place: self.open(place) for place in self.places},
             output=output,
             events=Events(
                 self.bucket, "runs/toy/events/report-0.jsonl", style="json", run="toy", instance="report"
