@@ -1,5 +1,6 @@
 """The main job, end to end, as a user runs it."""
 
+from collections.abc import Callable
 import subprocess
 
 import pytest
@@ -8,12 +9,14 @@ import yaml
 from mura_jobs.bucket import open_bucket
 from mura_jobs.stages import RunConfig, plan
 from tests.pipeline.runs import TINY, digests, read_everything, run
+from tests.servers import SeaweedFS
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, subprocess.CompletedProcess[str]]:
-    url = (tmp_path_factory.mktemp("pipeline") / "bucket with ü").as_uri()
-    return url, run(url)
+    folder = tmp_path_factory.mktemp("pipeline") / "bucket with ü"
+    folder.mkdir()
+    return folder.as_uri(), run(folder.as_uri())
 
 
 def test_a_run_publishes_every_stage_and_says_where_the_report_is(
@@ -56,12 +59,15 @@ def test_another_configuration_is_refused_by_name(
 
 
 def test_s3_and_a_folder_give_the_same_bytes(
-    finished: tuple[str, subprocess.CompletedProcess[str]], s3_bucket_url: str, s3_endpoint: str
+    finished: tuple[str, subprocess.CompletedProcess[str]],
+    s3_server: SeaweedFS,
+    new_s3_prefix: Callable[[], str],
 ) -> None:
     """The same run over the wire against a real S3 server publishes the same content."""
     url, _ = finished
-    done = run(s3_bucket_url, "--endpoint", s3_endpoint)
+    s3_url = new_s3_prefix()
+    done = run(s3_url, "--endpoint", s3_server.endpoint)
     assert done.returncode == 0, done.stderr
-    bucket = open_bucket(s3_bucket_url, s3_endpoint)
+    bucket = open_bucket(s3_url, s3_server.endpoint)
     assert digests(bucket) == digests(open_bucket(url))
     assert read_everything(bucket)
