@@ -136,12 +136,7 @@ def _score(
 def _summary(scored: Scored, patients: int, config: ReportConfig, metric: str) -> Plain:
     found = estimate(scored.seeds, scored.replicates, patients)
     interval = found.bounded_interval(config.level, *BOUNDS[metric])
-    return {
-        "value": found.value,
-        "low": interval[0] if interval else None,
-        "high": interval[1] if interval else None,
-        "seeds": scored.seeds.tolist(),
-    }
+    return _plain(found.value, interval) | {"seeds": scored.seeds.tolist()}
 
 
 def _effects(
@@ -155,7 +150,9 @@ def _effects(
         )
         for name in METRICS
     }
-    return {
-        name: {"value": one.value, **dict(zip(("low", "high"), one.interval(config.level), strict=True))}
-        for name, one in found.items()
-    }
+    return {name: _plain(one.value, one.interval(config.level)) for name, one in found.items()}
+
+
+def _plain(value: float, interval: tuple[float, float] | None) -> Plain:
+    low, high = interval or (None, None)
+    return {"value": value, "low": low, "high": high}

@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import RcKeyType
 import numpy as np
 
@@ -68,7 +69,8 @@ def forest(rows: Sequence[Mapping[str, Any]], metric: str, level: float, of_inte
         for at, row in enumerate(rows):
             color, mark = _decision_style(row["decision"])
             seeds = row["seed_effects"]
-            axes.plot(row["interval"], [at, at], color=color, lw=2.2, solid_capstyle="butt")
+            if row["interval"]:
+                axes.plot(row["interval"], [at, at], color=color, lw=2.2, solid_capstyle="butt")
             axes.plot(row["effect"], at, mark, color=color, markersize=8)
             axes.plot(seeds, [at + 0.2] * len(seeds), "|", color=GREY, markersize=6)
             place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9.5}
@@ -160,6 +162,7 @@ def bundle(
         for (name, curves), (color, dash) in zip(groups.items(), styles, strict=False):
             for at, (x, y) in enumerate(curves):
                 axes.plot(x, y, color=color, ls=dash, lw=1.3, alpha=0.8, label=name if at == 0 else None)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         margin = 0.05 * (limits[1] - limits[0]) or 0.01
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(limits[0] - margin, limits[1] + margin))
         axes.legend()

@@ -27,15 +27,20 @@ class Estimate:
     patient_error: float
     """Standard error over patients alone, for these very networks."""
 
-    def interval(self, level: float) -> tuple[float, float]:
-        """The two-sided interval, symmetric about the value."""
+    def interval(self, level: float) -> tuple[float, float] | None:
+        """The two-sided interval, symmetric about the value.
+
+        None where nothing varies: no resample and no seed then tells how far off the value may be.
+        """
+        if not self.error:
+            return None
         half = self.quantile((1 + level) / 2) * self.error
         return self.value - half, self.value + half
 
     def bounded_interval(self, level: float, low: float, high: float) -> tuple[float, float] | None:
         """The interval of a score that lies between `low` and `high`, symmetric on the logit scale.
 
-        None where the score sits on its bound or does not vary: nothing then tells how far off it may be.
+        None where nothing varies, or the score sits on a bound.
         """
         if not low < self.value < high or not self.error:
             return None
@@ -46,9 +51,9 @@ class Estimate:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p of the value being 0; 1 where there is neither difference nor variation."""
+        """Two-sided p of the value being 0; 1 where nothing varies, whatever the value."""
         if not self.error:
-            return float(self.value == 0)
+            return 1.0
         return float(2 * student.sf(abs(self.value) / self.error, self.freedom))
 
     def detectable(self, alpha: float, power: float) -> float | None:

@@ -26,7 +26,8 @@ def _forest(report: Mapping[str, Any], config: ReportConfig) -> Picture | None:
         return None
     metric = f"{config.unit} {METRIC_NAMES[config.metric]}"
     found = "; ".join(
-        f"{row['arm']} {signed(row['effect'])} ({signed(row['interval'][0])} to {signed(row['interval'][1])})"
+        f"{row['arm']} {signed(row['effect'])}"
+        + (f" ({signed(row['interval'][0])} to {signed(row['interval'][1])})" if row["interval"] else "")
         for row in rows
     )
     return Picture(

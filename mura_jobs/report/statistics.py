@@ -57,8 +57,11 @@ def roc(positive_N: Bools, probability_N: Floats, at_N: Floats) -> Floats:
     Where the curve rises vertically, the value is the top of the rise.
     """
     false_positive_rate, sensitivity, _ = roc_curve(positive_N, probability_N, drop_intermediate=False)
-    rates, last = np.unique(false_positive_rate[::-1], return_index=True)
-    return np.asarray(np.interp(at_N, rates, sensitivity[::-1][last]))
+    after = np.searchsorted(false_positive_rate, at_N, side="right").clip(max=len(sensitivity) - 1)
+    before = np.searchsorted(false_positive_rate, at_N, side="right") - 1
+    width = false_positive_rate[after] - false_positive_rate[before]
+    share = np.divide(at_N - false_positive_rate[before], width, out=np.zeros_like(at_N), where=width > 0)
+    return np.asarray(sensitivity[before] + share * (sensitivity[after] - sensitivity[before]))
 
 
 @dataclass(frozen=True)

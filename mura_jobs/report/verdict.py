@@ -36,9 +36,9 @@ class Comparison:
     effect: Estimate
     seed_effects: tuple[float, ...]
     """The paired difference for each seed."""
-    interval: tuple[float, float]
-    """Of this comparison alone."""
-    patient_interval: tuple[float, float]
+    interval: tuple[float, float] | None
+    """Of this comparison alone; None where the difference is the same whatever is resampled."""
+    patient_interval: tuple[float, float] | None
     """For these very networks: over patients alone."""
     p_value: float
     p_holm: float
@@ -119,7 +119,7 @@ def compare(
         pairs.items(), adjusted, adjusted_delong, adjusted_mcnemar, strict=True
     ):
         effect = effects[arm]
-        low, high = effect.interval(settings.level)
+        interval = effect.interval(settings.level)
         fixed = Estimate(effect.value, effect.patient_error, predictions.patients - 1, effect.patient_error)
         found.append(
             Comparison(
@@ -127,7 +127,7 @@ def compare(
                 baseline=base,
                 effect=effect,
                 seed_effects=tuple((scored[arm].seeds - scored[base].seeds).tolist()),
-                interval=(low, high),
+                interval=interval,
                 patient_interval=fixed.interval(settings.level),
                 p_value=effect.p_value,
                 p_holm=p_holm,
@@ -138,7 +138,7 @@ def compare(
                 mcnemar_p=tuple(table.p_value for table in counts[arm]),
                 mcnemar_holm=mcnemar_holm,
                 decision=decide(effect.value, p_holm, alpha),
-                irrelevant=-settings.effect_of_interest < low and high < settings.effect_of_interest,
+                irrelevant=interval is not None and max(map(abs, interval)) < settings.effect_of_interest,
             )
         )
     return found

@@ -78,7 +78,7 @@ def explain(
         return [*sentences, "To ask the question, add an arm such as real+synthetic to the run."]
     if phantom:
         sentences.append(
-            "The radiographs are phantoms: this tries the method, and says nothing about patients."
+            "The radiographs are phantoms, drawn by a program: they test the method, and say nothing of patients."
         )
     if len(verdict.asked) > 1:
         counts = [
@@ -132,6 +132,8 @@ def _control(control: Comparison, config: ReportConfig) -> str:
 
 
 def _interval(comparison: Comparison, config: ReportConfig) -> str:
+    if comparison.interval is None:
+        return "no interval, as nothing varies"
     low, high = comparison.interval
     return f"{config.level:.0%} interval {signed(low)} to {signed(high)}"
 

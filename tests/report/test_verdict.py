@@ -137,6 +137,7 @@ def test_explanations_carry_effect_interval_p_and_what_could_be_found() -> None:
     (found,) = compared({"real+synthetic": 0.005})
     sentences = explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=True)
     text = " ".join(sentences)
+    assert found.interval is not None
     low, high = found.interval
     for part in (
         f"{found.effect.value:+.3f}",
@@ -173,3 +174,7 @@ def test_the_paired_tests_see_the_predictions() -> None:
     assert all(only_real == 0 and only_arm > 20 for only_real, only_arm in found.mcnemar_counts)
     assert found.p_holm == 1
     assert found.detectable is None
+    assert found.interval is None
+    assert "no interval" in " ".join(
+        explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=False)
+    )
