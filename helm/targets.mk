@@ -43,6 +43,7 @@ images-lint: $(VENV)/installed ## Lint the Dockerfiles
 images-test: $(VENV)/installed ## Run the whole pipeline container by container against a real S3 server
 	$(call require,podman,install podman)
 	$(BIN)/python -m tests.images.pipeline $(REPOSITORY)
+	$(BIN)/python -m tests.images.stopping $(REPOSITORY)
 
 minikube-up: ## Start a local cluster
 	$(call require,minikube,$(MINIKUBE_HINT))

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+from typing import Any
 
 import yaml
 
@@ -24,7 +25,7 @@ TINY = Path(__file__).parents[1] / "pipeline" / "tiny.yaml"
 SMALL = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
 
 
-def values(bucket: str, endpoint: str) -> dict[str, object]:
+def values(bucket: str, endpoint: str) -> dict[str, Any]:
     """The tests' tiny run as values of the chart, with shares and nodes where the chart can have several."""
     run = yaml.safe_load(TINY.read_text("utf-8"))
     stages = {
