@@ -11,7 +11,7 @@ import pytest
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.job.randomness import numpy_stream
-from tests.pipeline.runs import command, digests, run
+from tests.pipeline.runs import command, results, run
 
 pytestmark = pytest.mark.faults
 
@@ -19,11 +19,11 @@ STAGES = ["raw/phantom", "preprocess", "train-gan", "synthesize", "train-cnn", "
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     url = tmp_path_factory.mktemp("undisturbed").as_uri()
     done = run(url)
     assert done.returncode == 0, done.stderr
-    return digests(open_bucket(url))
+    return results(open_bucket(url))
 
 
 def instances_started(process: subprocess.Popen[str]) -> Iterator[str]:
@@ -36,7 +36,7 @@ def instances_started(process: subprocess.Popen[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_killed_in_every_stage_and_run_again_gives_the_same(
-    tmp_path: Path, undisturbed: dict[str, str], signal_number: signal.Signals
+    tmp_path: Path, undisturbed: dict[str, object], signal_number: signal.Signals
 ) -> None:
     url = tmp_path.as_uri()
     delays = numpy_stream(0, "kill", signal_number.name)
@@ -51,4 +51,4 @@ def test_killed_in_every_stage_and_run_again_gives_the_same(
         assert process.returncode in (0, -signal.SIGKILL, 143), stage
     done = run(url)
     assert done.returncode == 0, done.stderr
-    assert digests(open_bucket(url)) == undisturbed
+    assert results(open_bucket(url)) == undisturbed

@@ -1,5 +1,6 @@
 """Whole runs for tests: start one, and read what it left."""
 
+import json
 from pathlib import Path
 import subprocess
 import sys
@@ -21,6 +22,14 @@ def run(url: str, *arguments: str, config: Path = TINY) -> subprocess.CompletedP
     return subprocess.run(
         command(url, *arguments, config=config), capture_output=True, text=True, check=False
     )
+
+
+def results(bucket: Bucket) -> dict[str, object]:
+    """What a run found, without the times it took: each artifact's identity, and the report's numbers."""
+    found: dict[str, object] = dict(digests(bucket))
+    del found["runs/r/report"]  # it shows times
+    report = json.loads(bucket.read("runs/r/report/report.json"))
+    return found | {name: report[name] for name in ("answer", "arms", "effects", "comparisons", "counts")}
 
 
 def digests(bucket: Bucket) -> dict[str, str]:

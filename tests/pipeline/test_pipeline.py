@@ -8,7 +8,7 @@ import yaml
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.stages import RunConfig, plan
-from tests.pipeline.runs import TINY, digests, read_everything, run
+from tests.pipeline.runs import TINY, digests, read_everything, results, run
 from tests.servers import SeaweedFS
 
 
@@ -30,7 +30,7 @@ def test_a_run_publishes_every_stage_and_says_where_the_report_is(
     assert digests(bucket).keys() == expected
     assert read_everything(bucket) > len(expected)
     assert done.stdout.strip() == f"report: {url}/runs/r/report/index.html"
-    assert bucket.read("runs/r/report/index.html").startswith(b"<!doctype html>")
+    assert bucket.read("runs/r/report/index.html").startswith(b"<!DOCTYPE html>")
 
 
 def test_a_second_run_changes_nothing(finished: tuple[str, subprocess.CompletedProcess[str]]) -> None:
@@ -69,5 +69,5 @@ def test_s3_and_a_folder_give_the_same_bytes(
     done = run(s3_url, "--endpoint", s3_server.endpoint)
     assert done.returncode == 0, done.stderr
     bucket = open_bucket(s3_url, s3_server.endpoint)
-    assert digests(bucket) == digests(open_bucket(url))
+    assert results(bucket) == results(open_bucket(url))
     assert read_everything(bucket)
