@@ -73,9 +73,11 @@ class JobOptions(Config):
     """Shares the work is divided into (an Indexed Job's completions)."""
 
     @model_validator(mode="after")
-    def _index_below_count(self) -> "JobOptions":
+    def _shares_fit(self) -> "JobOptions":
         if self.index >= self.count:
             raise ValueError(f"index {self.index} must be below count {self.count}")
+        if self.replace and self.count > 1:
+            raise ValueError("replace: shares would discard each other's parts; use another run id")
         return self
 
 
@@ -147,7 +149,8 @@ def execute(
                 )
                 stage.run(config, job)
             outcome: Outcome = "published" if read_manifest(bucket, prefix) else "part published"
-            events.emit(outcome, at=prefix, seconds=round(events.elapsed_seconds, 1))
+            if world.is_main:
+                events.emit(outcome, at=prefix, seconds=round(events.elapsed_seconds, 1))
         except Stopped:
             events.emit("stopped", exit_code=Stopped.exit_code)
             raise

@@ -88,6 +88,11 @@ def test_an_index_outside_the_count_is_refused() -> None:
         JobOptions.parse({"bucket": "file:///x", "run_id": "r", "index": 2, "count": 2})
 
 
+def test_shares_can_not_discard_each_other() -> None:
+    with pytest.raises(ConfigError, match="shares would discard each other's parts"):
+        JobOptions.parse({"bucket": "file:///x", "run_id": "r", "count": 2, "replace": True})
+
+
 @pytest.mark.parametrize("run_id", ["", "A", "a/b", "-a", "../x", "a" * 64])
 def test_a_run_id_that_could_not_name_a_job_is_refused(run_id: str) -> None:
     with pytest.raises(ConfigError, match="run_id"):
