@@ -40,7 +40,7 @@ faults: $(VENV)/installed ## Kill the pipeline in every stage and run it again
 	$(BIN)/pytest -m faults
 
 benchmarks: $(VENV)/installed ## Measure and print ratios
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.gan_step
 
 clean: ## Remove the environment, caches and the demonstration
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
