@@ -25,8 +25,6 @@ def main() -> None:
         "compile",
         "--quiet",
         "pyproject.toml",
-        "--extra",
-        "cluster",
         "--constraints",
         "-",
     ]
