@@ -9,7 +9,7 @@ import pytest
 
 import mura_jobs
 from mura_jobs.cluster.commands import COMMANDS
-from mura_jobs.job.artifact import Manifest, StoredObject, Usage
+from mura_jobs.job.artifact import Manifest
 from mura_jobs.job.config import Config
 from mura_jobs.local import RunOptions
 from mura_jobs.stages import STAGES, RunConfig
@@ -75,11 +75,13 @@ def configurations(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
                 yield from configurations(candidate)
 
 
-ALL_CONFIGURATIONS = {
-    found
-    for cls in (RunConfig, RunOptions, *(item.config_class for item in (*STAGES, *COMMANDS)))
-    for found in configurations(cls)
-}
+TOPMOST: list[type[BaseModel]] = [
+    RunConfig,
+    RunOptions,
+    *(stage.config_class for stage in STAGES),
+    *(command.config_class for command in COMMANDS),
+]
+ALL_CONFIGURATIONS = {found for cls in TOPMOST for found in configurations(cls)}
 
 
 def test_every_field_is_read_by_someone() -> None:
@@ -101,9 +103,10 @@ def test_every_field_is_read_by_someone() -> None:
 
 
 def test_every_field_is_documented() -> None:
+    every: set[type[BaseModel]] = ALL_CONFIGURATIONS | set(configurations(Manifest))
     bare = {
         f"{cls.__name__}.{name}"
-        for cls in ALL_CONFIGURATIONS | {Manifest, StoredObject, Usage}
+        for cls in every
         for name, field in cls.model_fields.items()
         if not field.description
     }

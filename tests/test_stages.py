@@ -49,7 +49,7 @@ def test_presets_are_shipped() -> None:
 def test_arms_that_need_both_labels_are_refused_with_one() -> None:
     with pytest.raises(ConfigError, match="needs synthetic radiographs of both labels"):
         RunConfig.parse({"labels": ["positive"]})
-    assert RunConfig.parse({"labels": ["positive"], "arms": ["real"]})
+    assert RunConfig.parse({"labels": ["positive"], "arms": ["real"]}).labels == ("positive",)
 
 
 def test_an_unknown_arm_is_refused_with_the_grammar() -> None:

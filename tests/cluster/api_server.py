@@ -14,6 +14,21 @@ import yaml
 
 Manifest = dict[str, Any]
 
+_BATCH = {"groupVersion": "batch/v1", "version": "v1"}
+_JOBS = {"name": "jobs", "singularName": "job", "namespaced": True, "kind": "Job", "verbs": ["get", "list"]}
+DISCOVERY: dict[str, Manifest] = {
+    "/version": {"major": "1", "minor": "33", "gitVersion": "v1.33.0"},
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [{"name": "batch", "versions": [_BATCH], "preferredVersion": _BATCH}],
+    },
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": []},
+    "/apis/batch/v1": {"kind": "APIResourceList", "groupVersion": "batch/v1", "resources": [_JOBS]},
+}
+"""What Helm asks before it looks an object up."""
+
 
 class ApiServer:
     """Objects with resource versions, as etcd would keep them. `refuse` makes the next requests fail."""
@@ -69,13 +84,22 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        kind = "JobSet" if url.path.endswith("/jobsets") else "Job"
         if self._refused():
+            return
+        if url.path in DISCOVERY:
+            self._answer(200, DISCOVERY[url.path])
+            return
+        plural, _, wanted = url.path.partition("/namespaces/lab/")[2].partition("/")
+        kind = "JobSet" if plural == "jobsets" else "Job"
+        if wanted:
+            found = self.api.objects.get((kind, wanted))
+            self._answer(200, found) if found else self._answer(404, _failure(404, "NotFound"))
             return
         name, _, value = query.get("labelSelector", "").partition("=")
 
         def matches(manifest: Manifest) -> bool:
-            return bool(manifest["kind"] == kind and manifest["metadata"]["labels"].get(name) == value)
+            labels = manifest["metadata"]["labels"]
+            return bool(manifest["kind"] == kind and (not name or labels.get(name) == value))
 
         if query.get("watch") in ("true", "True"):
             self._watch(matches, int(query["resourceVersion"]), float(query["timeoutSeconds"]))

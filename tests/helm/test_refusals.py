@@ -7,7 +7,7 @@ import pytest
 
 from tests.helm.chart import render
 
-LONG = "a-run-whose-name-goes-on-for-quite-a-bit"
+LONG = "arunwhosenamegoesonforquitealongwhile01"
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"bucket": {"url": ""}}, "bucket.url is empty: --set bucket.url="),
