@@ -88,6 +88,8 @@
 {{- define "mura-jobs.checkJobs" -}}
 {{- $able := include "mura-jobs.abilities" . | fromYaml -}}
 {{- $names := dict -}}
+{{- $longest := 0 -}}
+{{- $longestName := "" -}}
 {{- range $job := include "mura-jobs.jobs" . | fromYamlArray -}}
 {{- $context := dict "root" $ "job" $job "settings" (include "mura-jobs.settings" (dict "root" $ "stage" $job.stage) | fromYaml) -}}
 {{- $name := include "mura-jobs.jobName" $context -}}
@@ -98,13 +100,16 @@
 {{- $pods := max (int ($job.completions | default 1)) (int ($job.nodes | default 1)) -}}
 {{- $behind := ternary (len (printf "-%d" (sub $pods 1))) 0 (gt $pods 1) -}}
 {{- if include "mura-jobs.isJobSet" $context -}}{{- $behind = add $behind (len "-node-0") (len "-xxxxx") -}}{{- end -}}
-{{- $excess := sub (add (len $name) $behind) 63 | int -}}
-{{- if gt $excess 0 -}}
-{{- fail (printf "a pod of Job %s would have a name of %d characters, and 63 are allowed: shorten run (%q) by %d" $name (add (len $name) $behind) (include "mura-jobs.run" $) $excess) -}}
+{{- if gt (add (len $name) $behind) $longest -}}
+{{- $longest = add (len $name) $behind -}}
+{{- $longestName = $name -}}
 {{- end -}}
 {{- if and (gt $pods 1) (not $able.indexed) -}}
 {{- fail (printf "%s has %d pods, which takes Indexed Jobs; Kubernetes %s has none: set %s.%s to 1" $job.stage $pods (include "mura-jobs.kubeVersion" $) $job.stage (ternary "nodes" "shards" (hasKey $job "nodes"))) -}}
 {{- end -}}
+{{- end -}}
+{{- if gt (int $longest) 63 -}}
+{{- fail (printf "a pod of Job %s would have a name of %d characters, and 63 are allowed: shorten run (%q) by %d" $longestName $longest (include "mura-jobs.run" .) (sub $longest 63)) -}}
 {{- end -}}
 {{- if and .Release.IsUpgrade (not .Values.allowUpgrade) -}}
 {{- range $live := (lookup "batch/v1" "Job" .Release.Namespace "").items -}}
