@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -69,13 +69,20 @@ def _section(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any a
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    if get_origin(annotation) not in (Union, UnionType):
+        return ()
+    return tuple(_bare(kind) for kind in get_args(annotation))
+
+
+def _bare(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
+    """The type within Annotated[...]."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _reader(annotation: Any) -> Any:  # noqa: ANN401 - argparse's `type`
     """Read text as YAML would, except where only text is possible: a run named 1e3 stays a name."""
     if get_origin(annotation) is tuple:
-        annotation = get_args(annotation)[0]
+        annotation = _bare(get_args(annotation)[0])
     kinds = [kind for kind in _alternatives(annotation) or (annotation,) if kind is not NoneType]
     textual = all(kind is str or get_origin(kind) is Literal for kind in kinds)
     optional = NoneType in _alternatives(annotation)
@@ -96,7 +103,7 @@ def _metavar(annotation: Any) -> str:  # noqa: ANN401 - any annotation
     if alternatives:
         return "|".join(_metavar(kind) for kind in alternatives)
     if get_origin(annotation) is tuple:
-        return _metavar(get_args(annotation)[0])
+        return _metavar(_bare(get_args(annotation)[0]))
     if get_origin(annotation) is Literal:
         return "{" + ",".join(str(value) for value in get_args(annotation)) + "}"
     if annotation is NoneType:

@@ -1,5 +1,6 @@
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 import pytest
 
 from mura_jobs.errors import ConfigError
@@ -17,7 +18,7 @@ class Outer(Config):
     """A name, in any letters."""
     parts: tuple[str, ...] = ("a", "b")
     """Parts, 100% of them."""
-    size: int | None = None
+    size: Annotated[int, Field(ge=1)] | None = None
     """A size in pixels."""
     weights: str | None = None
     """A path."""
