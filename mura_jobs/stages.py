@@ -1,7 +1,8 @@
 """The pipeline as data: the one place that knows the stages and their order."""
 
-from collections.abc import Mapping
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -63,40 +64,13 @@ class Instance(NamedTuple):
         return self.stage.place(self.config)
 
 
-def _run_phantom(config: PhantomConfig, job: Job) -> None:
-    from mura_jobs.radiographs.phantom.phantom import run
+def _run_of(module: str) -> Callable[[Any, Job], None]:
+    """A module's `run`, imported when it is called: importing torch takes seconds."""
 
-    run(config, job)
+    def run(config: Config, job: Job) -> None:
+        import_module(module).run(config, job)
 
-
-def _run_preprocess(config: PreprocessConfig, job: Job) -> None:
-    from mura_jobs.radiographs.preprocess import run
-
-    run(config, job)
-
-
-def _run_train_gan(config: TrainGanConfig, job: Job) -> None:
-    from mura_jobs.gan.train import run
-
-    run(config, job)
-
-
-def _run_synthesize(config: SynthesizeConfig, job: Job) -> None:
-    from mura_jobs.synthetic.synthesize import run
-
-    run(config, job)
-
-
-def _run_train_cnn(config: TrainCnnConfig, job: Job) -> None:
-    from mura_jobs.classifier.train import run
-
-    run(config, job)
-
-
-def _run_report(config: ReportConfig, job: Job) -> None:
-    from mura_jobs.report.report import run
-
-    run(config, job)
+    return run
 
 
 def _cnn_place(arm: str, seed: int) -> str:
@@ -118,7 +92,7 @@ PHANTOM = Stage(
     name="phantom",
     about="generate shoulder radiographs in MURA's layout, findings and flaws known",
     config_class=PhantomConfig,
-    run=_run_phantom,
+    run=_run_of("mura_jobs.radiographs.phantom.phantom"),
     place=lambda _: "raw/phantom",
     needs=lambda _: (),
     raw=True,
@@ -128,7 +102,7 @@ PREPROCESS = Stage(
     name="preprocess",
     about="clean raw radiographs and pack them into a data set",
     config_class=PreprocessConfig,
-    run=_run_preprocess,
+    run=_run_of("mura_jobs.radiographs.preprocess"),
     place=lambda _: "preprocess",
     needs=lambda _: (),
 )
@@ -136,7 +110,7 @@ TRAIN_GAN = Stage(
     name="train-gan",
     about="train StyleGAN2-ADA on the radiographs of one label",
     config_class=TrainGanConfig,
-    run=_run_train_gan,
+    run=_run_of("mura_jobs.gan.train"),
     place=lambda config: f"train-gan/{config.label}",
     needs=lambda _: ("preprocess",),
     trains=True,
@@ -145,7 +119,7 @@ SYNTHESIZE = Stage(
     name="synthesize",
     about="draw labelled radiographs from a generator and gate them",
     config_class=SynthesizeConfig,
-    run=_run_synthesize,
+    run=_run_of("mura_jobs.synthetic.synthesize"),
     place=lambda config: f"synthesize/{config.label}",
     needs=lambda config: ("preprocess", f"train-gan/{config.label}"),
     trains=True,
@@ -154,7 +128,7 @@ TRAIN_CNN = Stage(
     name="train-cnn",
     about="train a classifier on one arm with one seed",
     config_class=TrainCnnConfig,
-    run=_run_train_cnn,
+    run=_run_of("mura_jobs.classifier.train"),
     place=lambda config: _cnn_place(config.arm, config.seed),
     needs=_cnn_needs,
     trains=True,
@@ -163,7 +137,7 @@ REPORT = Stage(
     name="report",
     about="weigh the evidence and write the page",
     config_class=ReportConfig,
-    run=_run_report,
+    run=_run_of("mura_jobs.report.report"),
     place=lambda _: "report",
     needs=_report_needs,
     plain_names=True,
