@@ -43,7 +43,8 @@ class ReportSettings(Config):
     """Radiographs shown of each label, real and as many synthetic ones, a count."""
 
     neighbours: Annotated[int, Field(ge=1, le=64)] = 6
-    """Synthetic radiographs of each label shown beside their nearest training radiograph, a count."""
+    """Synthetic radiographs of each label shown beside a training radiograph, those that come nearest to one,
+    a count."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the bootstrap and of the choice of the radiographs shown."""
@@ -56,7 +57,8 @@ class ReportConfig(ReportSettings):
     """The labels that have a generator and synthetic radiographs."""
 
     arms: Annotated[tuple[str, ...], Field(min_length=1)]
-    """The arms that were trained; the first is the baseline, to which all others are compared."""
+    """The arms that were trained. The first is the baseline; an arm with a share of the real patients is
+    compared with `real` of the same share where that was trained."""
 
     seeds: Annotated[int, Field(ge=1)]
     """Seeds that every arm was trained with (seed-0, seed-1, …), a count."""

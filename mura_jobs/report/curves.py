@@ -48,7 +48,7 @@ def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> 
                 found.append(
                     Picture(
                         name=f"generator-{label}-{panel}.svg",
-                        data=lines(series, title=f"{label}: {panel}", xlabel="kimg", ylabel=""),
+                        data=lines(series, title=f"{label}: {panel}", xlabel="kimg"),
                         alt=f"{panel} of the {label} generator over {kimg[-1]:g} kimg: "
                         + ", ".join(f"{name} ends at {y[-1]:.3g}" for name, (_, y) in series.items()),
                     )

@@ -125,14 +125,7 @@ def calibration_panel(arm: str, curves: Sequence[Mapping[str, Any]]) -> bytes:
         return _svg(figure)
 
 
-def lines(
-    series: Mapping[str, tuple[Floats, Floats]],
-    *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
-    logarithmic: bool = False,
-) -> bytes:
+def lines(series: Mapping[str, tuple[Floats, Floats]], *, title: str, xlabel: str) -> bytes:
     """Named curves over a common axis, told apart by colour and dash."""
     styles = [(BLUE, "-"), (VERMILLION, (0, (5, 2))), (GREEN, (0, (1, 1))), (PURPLE, (0, (5, 1, 1, 1)))]
     with _figure(PANEL) as (figure, axes):
@@ -140,11 +133,8 @@ def lines(
             color, dash = styles[at % len(styles)]
             mark = "o" if len(x) < 12 else None
             axes.plot(x, y, color=color, ls=dash, label=name, marker=mark, markersize=3.5)
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        if logarithmic:
-            axes.set_yscale("log")
-        if len(series) > 1:
-            axes.legend()
+        axes.set(title=title, xlabel=xlabel)
+        axes.legend()
         return _svg(figure)
 
 
@@ -181,7 +171,9 @@ def distances(synthetic: Floats, held_out: Floats, threshold: float) -> bytes:
         axes.stairs(shares[1], edges, color=INK, lw=1.4, label=f"held-out real ({len(held_out):,})")
         axes.axvline(threshold, color=VERMILLION, ls=(0, (4, 2)), label="gate")
         axes.set(xlabel="distance to the nearest training radiograph", ylabel="share of images")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0, handlelength=1.4)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0, handlelength=1.2, columnspacing=1.2
+        )
         return _svg(figure)
 
 

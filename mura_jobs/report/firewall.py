@@ -96,7 +96,7 @@ def _lineage(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Iterator[C
             inputs,
             f"train-gan/{label}",
             {"preprocess"},
-            "The generator of {} ones was trained on this data set",
+            "The {} generator was trained on this data set",
         )
         yield _made_from(
             inputs,

@@ -30,12 +30,17 @@ _PAST = {"helps": "helped", "hurts": "hurt"}
 
 def number(value: float) -> str:
     """A score with three decimals, with a true minus sign."""
-    return f"{value:.3f}".replace("-", "−")
+    return f"{_rounded(value):.3f}".replace("-", "−")
 
 
 def signed(value: float) -> str:
     """A difference with three decimals and its sign."""
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{_rounded(value):+.3f}".replace("-", "−")
+
+
+def _rounded(value: float) -> float:
+    """To three decimals, where a zero has no sign."""
+    return round(value, 3) + 0.0
 
 
 def p_value(value: float) -> str:

@@ -7,7 +7,7 @@ from mura_jobs.report.config import ReportConfig
 from mura_jobs.report.predictions import Predictions
 from mura_jobs.report.statistics import Floats
 from mura_jobs.report.verdict import Comparison, Scored, baselines, compare, conclude, controls, decide
-from mura_jobs.report.words import answer, explain
+from mura_jobs.report.words import answer, explain, number, signed
 
 ARMS = ("real", "real-duplicated", "real+synthetic", "real+synthetic-x2", "synthetic-only")
 
@@ -177,4 +177,13 @@ def test_the_paired_tests_see_the_predictions() -> None:
     assert found.interval is None
     assert "no interval" in " ".join(
         explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=False)
+    )
+
+
+def test_a_change_that_rounds_to_nothing_has_no_minus() -> None:
+    assert (signed(-0.0002), signed(-0.0006), signed(0.25), number(-0.0001)) == (
+        "+0.000",
+        "−0.001",
+        "+0.250",
+        "0.000",
     )
