@@ -1,7 +1,9 @@
 """Rendering the chart in tests."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from functools import cache
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,20 @@ def ci_values(name: str) -> dict[str, Any]:
 
 def render(values: Mapping[str, Any] = BUCKET, **options: Any) -> list[Manifest]:  # noqa: ANN401 - Helm's own
     """All manifests of a release named mura in the namespace lab."""
-    rendered = chart().render({**BUCKET, **values}, **({"name": "mura", "namespace": "lab"} | options))
+    return deepcopy(
+        _render(json.dumps({**BUCKET, **values}), **({"name": "mura", "namespace": "lab"} | options))
+    )
+
+
+@cache
+def _render(values: str, **options: Any) -> list[Manifest]:  # noqa: ANN401 - the same
+    """Many tests look at the same release."""
+    rendered = chart().render(json.loads(values), **options)
     return [
         document
         for name, text in sorted(rendered.items())
         if name.endswith(".yaml")
-        for document in yaml.safe_load_all(text)
+        for document in yaml.load_all(text, Loader=yaml.CSafeLoader)
         if document
     ]
 
