@@ -15,8 +15,9 @@ import yaml
 from mura_jobs import __version__
 from mura_jobs.bucket import open_bucket
 from mura_jobs.cluster.commands import COMMANDS, Command
+from mura_jobs.cluster.record import record
 from mura_jobs.errors import ConfigError, MuraError
-from mura_jobs.job.config import differences, merged
+from mura_jobs.job.config import merged
 from mura_jobs.job.flags import Parser, add_flags, given
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions, Stage, execute
@@ -92,7 +93,8 @@ def _add_command(
 def _run(options: argparse.Namespace, shutdown: Shutdown) -> None:
     run_options = RunOptions.parse(given(options, RunOptions))
     config = RunConfig.parse(merged(_file_values(options), given(options, RunConfig)))
-    _record(config, run_options)
+    bucket = open_bucket(run_options.bucket, run_options.endpoint)
+    record(bucket, run_options.run_id, config, replace=run_options.replace)
     run(config, run_options, shutdown)
     prefix = REPORT.prefix(config.report, run_options.run_id)
     print(f"report: {run_options.bucket.rstrip('/')}/{prefix}/index.html")  # noqa: T201 - the command's result
@@ -109,27 +111,6 @@ def _run_command(command: Command, options: argparse.Namespace, shutdown: Shutdo
     job_options = JobOptions.parse(given(options, JobOptions))
     config = command.config_class.parse(given(options, command.config_class), command.name)
     command.run(config, RunConfig.parse(_file_values(options)), job_options, shutdown)
-
-
-def _record(config: RunConfig, options: JobOptions) -> None:
-    """Keep the run's configuration in the bucket, or check that it is the one kept there.
-
-    Raises:
-        ConfigError: the run id belongs to a run with another configuration.
-    """
-    bucket = open_bucket(options.bucket, options.endpoint)
-    key = f"runs/{options.run_id}/run.json"
-    data = json.dumps(config.plain(), indent=1, ensure_ascii=False).encode()
-    if options.replace:
-        bucket.write(key, data)
-    elif not bucket.create(key, data):
-        found = differences(json.loads(bucket.read(key)), config.plain())
-        if found:
-            raise ConfigError(
-                f"run {options.run_id} has another configuration in {bucket.url}:\n  "
-                + "\n  ".join(found)
-                + "\nUse another run id to keep both, or --replace to discard that run's outputs."
-            )
 
 
 def _file_values(options: argparse.Namespace) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mura_jobs.cli import main
-from mura_jobs.stages import STAGES, RunConfig
+from mura_jobs.stages import STAGES
 
 
 def run(*arguments: object) -> int:
@@ -61,14 +61,6 @@ def test_a_wrong_file_exits_64_with_the_key_s_path(
     assert run("run", "--bucket", tmp_path.as_uri(), "--run-id", "r", "--config", file) == 64
     assert reason in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == [file]
-
-
-def test_a_run_id_belongs_to_one_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "runs/r").mkdir(parents=True)
-    plain = RunConfig.parse({"seeds": 7}).plain()
-    (tmp_path / "runs/r/run.json").write_text(json.dumps(plain))
-    assert run("run", "--bucket", tmp_path.as_uri(), "--run-id", "r", "--seeds", 2) == 64
-    assert "seeds: 7 → 2" in capsys.readouterr().err
 
 
 def test_the_schema_knows_every_stage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def run(driver: DriverConfig, run_config: RunConfig, options: JobOptions, shutdo
         Stopped: SIGTERM came. Another driver goes on where this one stopped.
     """
     bucket = open_bucket(options.bucket, options.endpoint)
-    record(bucket, options.run_id, run_config)
+    record(bucket, options.run_id, run_config, replace=options.replace)
     events = Events(
         bucket,
         f"runs/{options.run_id}/events/driver-0.jsonl",

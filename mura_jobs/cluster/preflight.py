@@ -61,7 +61,7 @@ def _checks(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     bucket.check()
     yield "bucket", {"url": bucket.url}
-    record(bucket, options.run_id, run_config)
+    record(bucket, options.run_id, run_config, replace=options.replace)
     yield "configuration", {"arms": len(run_config.arms), "seeds": run_config.seeds}
     if run_config.phantom is None:
         yield "radiographs", count_source(bucket, run_config.preprocess.source)

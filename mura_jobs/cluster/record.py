@@ -33,14 +33,23 @@ def read(bucket: Bucket, run_id: str) -> RunConfig:
         raise InputError(f"{bucket.url}: {error}") from None
 
 
-def record(bucket: Bucket, run_id: str, run: RunConfig) -> None:
+def record(bucket: Bucket, run_id: str, run: RunConfig, *, replace: bool) -> None:
     """Keep the run's configuration. It may change as long as nothing that is published contradicts it.
+
+    Args:
+        bucket: where the run lies.
+        run_id: its name.
+        run: its configuration.
+        replace: what contradicts it is going to be discarded.
 
     Raises:
         ConfigError: an output of this run was made with another configuration.
     """
     data = json.dumps(run.plain(), indent=1, ensure_ascii=False).encode()
     if bucket.create(key(run_id), data) or bucket.read(key(run_id)) == data:
+        return
+    if replace:
+        bucket.write(key(run_id), data)
         return
     found = []
     for instance in plan(run):
@@ -54,6 +63,6 @@ def record(bucket: Bucket, run_id: str, run: RunConfig) -> None:
         raise ConfigError(
             f"run {run_id} has outputs of another configuration in {bucket.url}:\n  "
             + "\n  ".join(found)
-            + "\nUse another run id to keep both."
+            + "\nUse another run id to keep both, or --replace to discard what is there."
         )
     bucket.write(key(run_id), data)

@@ -83,7 +83,7 @@ def explain(
         return [*sentences, "To ask the question, add an arm such as real+synthetic to the run."]
     if phantom:
         sentences.append(
-            "The radiographs are phantoms, drawn by a program: they test the method, not patients."
+            "The radiographs are phantoms, drawn by a program: nothing here is evidence about patients."
         )
     if len(verdict.asked) > 1:
         counts = [

@@ -74,12 +74,12 @@ def test_the_command_shows_conflicts(bucket: Bucket, capsys: pytest.CaptureFixtu
 
 
 def test_a_recorded_run_may_grow_as_long_as_nothing_published_contradicts_it(bucket: Bucket) -> None:
-    record(bucket, RUN_ID, RUN)
+    record(bucket, RUN_ID, RUN, replace=False)
     publish(bucket, "preprocess")
     grown = changed(seeds=3, **{"train-gan": {"kimg": 5}})
-    record(bucket, RUN_ID, grown)
+    record(bucket, RUN_ID, grown, replace=False)
     assert read(bucket, RUN_ID) == grown
     with pytest.raises(ConfigError, match=r"preprocess: resolution: 256 → 128[\s\S]*another run id"):
-        record(bucket, RUN_ID, changed(preprocess={"resolution": 128}))
+        record(bucket, RUN_ID, changed(preprocess={"resolution": 128}), replace=False)
     assert read(bucket, RUN_ID) == grown
     assert bucket.exists(key(RUN_ID))

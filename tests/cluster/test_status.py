@@ -123,7 +123,7 @@ def call(name: str, bucket: Bucket, run: RunConfig = RUN, **config: object) -> N
 
 def test_the_command_reads_the_bucket_alone(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     """The run's configuration comes from the bucket, not from the command line."""
-    record(bucket, RUN_ID, RUN)
+    record(bucket, RUN_ID, RUN, replace=False)
     publish(bucket, "preprocess")
     call("status", bucket, RunConfig())
     shown = capsys.readouterr().out
@@ -135,6 +135,6 @@ def test_the_command_reads_the_bucket_alone(bucket: Bucket, capsys: pytest.Captu
 
 
 def test_an_unknown_run_names_those_that_are_known(bucket: Bucket) -> None:
-    record(bucket, "shoulder", RUN)
+    record(bucket, "shoulder", RUN, replace=False)
     with pytest.raises(InputError, match="'mura' was never begun; runs here: shoulder"):
         call("status", bucket)

@@ -54,7 +54,7 @@ def test_another_configuration_is_refused_by_name(
     before = digests(open_bucket(url))
     done = run(url, "--train-cnn.epochs", "3")
     assert done.returncode == 64
-    assert "train-cnn.epochs: 2 → 3" in done.stderr
+    assert "train-cnn/real/seed-0: epochs: 2 → 3" in done.stderr
     assert digests(open_bucket(url)) == before
 
 
