@@ -6,6 +6,7 @@ import errno
 from io import BytesIO
 import os
 from pathlib import Path
+import random
 import shutil
 import time
 from typing import BinaryIO
@@ -26,6 +27,9 @@ from mura_jobs.bucket.keys import require_valid_key, require_valid_prefix
 
 PARTIAL = ".partial"
 """Folder for files that are being written. It is on the same file system, so that a rename moves them."""
+REMOVED_SECONDS = 20.0
+"""How long a write tries again when the folder it goes to is removed under it."""
+
 ABANDONED_SECONDS = 3600.0
 """A partial file that nobody has written to for so long was left by a process that was killed."""
 COPY_BYTES = 8 << 20
@@ -171,24 +175,32 @@ class LocalBucket(Bucket):
                     shutil.copyfileobj(source, target, COPY_BYTES)
                     target.flush()
                     os.fsync(target.fileno())
-                self._place(temporary, path, place)
+                made = self._place(temporary, path, place)
             with suppress(FileNotFoundError):  # deleted already, and the folder with it
-                sync_folder(path.parent)
+                for folder in (*made, path.parent):
+                    sync_folder(folder)
 
-    def _place(self, temporary: Path, path: Path, place: Callable[[Path, Path], None]) -> None:
-        """Give the temporary file its name, in a folder that a delete may remove at the same time."""
-        for _ in range(100):
+    def _place(self, temporary: Path, path: Path, place: Callable[[Path, Path], None]) -> set[Path]:
+        """Give the temporary file its name, in a folder that a delete may remove at the same time.
+
+        Returns the folders in which new ones were made: they are brought to disk afterwards, since the time
+        from making a folder to filling it is the time in which it can be removed.
+        """
+        made: set[Path] = set()
+        deadline = time.monotonic() + REMOVED_SECONDS
+        while time.monotonic() < deadline:
             try:
-                _make_folder(path.parent)
+                made |= _make_folder(path.parent)
                 place(temporary, path)
             except FileNotFoundError:
+                time.sleep(random.uniform(0, 0.001))  # noqa: S311 - out of step with whoever removes it
                 continue
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
                 raise InvalidKey(
                     f"{self.url}: {path.relative_to(self.folder)} can't be written: on disk an object and a "
                     "folder can't have the same name; delete the other one, or use an s3:// bucket"
                 ) from error
-            return
+            return made
         raise BucketError(f"{path.parent}: this folder is removed as often as it is made; try again")
 
     @contextmanager
@@ -227,12 +239,13 @@ class LocalBucket(Bucket):
         return BucketMissing(f"{self.url}: the folder does not exist; create it: mkdir -p {self.folder}")
 
 
-def _make_folder(folder: Path) -> None:
-    """Like mkdir -p, and each new name survives a power failure."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
+def _make_folder(folder: Path) -> set[Path]:
+    """Like mkdir -p; returns the folders that got a new name in them."""
+    if folder.is_dir():
+        return set()
+    above = _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    return above | {folder.parent}
 
 
 def _sweep(folder: Path) -> None:
