@@ -15,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 Style = Literal["auto", "bar", "json"]
 """Bars for people, JSON lines for pods; auto is bars where standard error is a terminal."""
@@ -69,13 +70,19 @@ class TerminalDisplay:
     def __init__(self) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[shown]}", style="dim"),
+            # what is left of the line is for the numbers, cut where it ends
+            TextColumn(
+                "{task.fields[shown]}",
+                style="dim",
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=Console(stderr=True, highlight=False),
+            expand=True,
         )
         self._tasks: dict[tuple[str, str], TaskID] = {}
 
@@ -106,7 +113,7 @@ class TerminalDisplay:
         if key not in self._tasks:
             self._progress.start()
             self._tasks[key] = self._progress.add_task(
-                f"{event['instance']} {event['work']}", total=event["total"], count="", shown="", left=""
+                event["instance"], total=event["total"], count="", shown="", left=""
             )
         fields = {name: value for name, value in event.items() if name not in FRAME | PROGRESS}
         finished = event["done"] >= event["total"]
