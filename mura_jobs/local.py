@@ -48,6 +48,7 @@ def run(config: RunConfig, options: RunOptions, shutdown: Shutdown) -> None:
         Stopped: SIGTERM came.
     """
     pending = plan(config)
+    raw = {instance.place for instance in pending if instance.stage.raw}
     done: set[str] = set()
     processes: list[subprocess.Popen[str]] = []
     display = display_of(options.log)
@@ -55,7 +56,7 @@ def run(config: RunConfig, options: RunOptions, shutdown: Shutdown) -> None:
         running: dict[Future[int], Instance] = {}
         try:
             while pending or running:
-                ready = [instance for instance in pending if _is_ready(instance, config, done)]
+                ready = [instance for instance in pending if _is_ready(instance, raw, done)]
                 for instance in ready[: options.workers - len(running)]:
                     pending.remove(instance)
                     process = subprocess.Popen(  # noqa: S603 - our own program
@@ -80,12 +81,10 @@ def run(config: RunConfig, options: RunOptions, shutdown: Shutdown) -> None:
             display.close()
 
 
-def _is_ready(instance: Instance, config: RunConfig, done: set[str]) -> bool:
+def _is_ready(instance: Instance, raw: set[str], done: set[str]) -> bool:
     """Whether everything it reads is published; raw radiographs that the run generates come first."""
     needs = set(instance.stage.needs(instance.config))
-    if config.phantom is not None and not instance.stage.raw:
-        needs.add(plan(config)[0].place)
-    return needs <= done
+    return (needs if instance.stage.raw else needs | raw) <= done
 
 
 def _command(instance: Instance, options: RunOptions, file: Path) -> list[str]:
