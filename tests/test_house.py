@@ -22,6 +22,7 @@ STOREYS = [
     "bucket",
     "job",
     "radiographs",
+    "features",
     "gan",
     "synthetic",
     "classifier",

@@ -16,8 +16,8 @@ from torch import Tensor
 import torch.nn.functional as F
 
 from mura_jobs.classifier.config import EvaluateConfig, TrainCnnConfig
-from mura_jobs.classifier.network import Classifier, build
 from mura_jobs.errors import InputError
+from mura_jobs.features.network import Classifier, build
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed

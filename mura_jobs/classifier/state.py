@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.classifier.config import TrainCnnConfig
-from mura_jobs.classifier.network import Classifier
 from mura_jobs.classifier.optimise import Average, make_optimiser
+from mura_jobs.features.network import Classifier
 from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, withdraw
 
 

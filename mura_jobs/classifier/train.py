@@ -26,11 +26,11 @@ from mura_jobs.classifier.evaluate import (
     prepare,
     require_both,
 )
-from mura_jobs.classifier.network import build
 from mura_jobs.classifier.optimise import improvements, learning_rate, plateaus
-from mura_jobs.classifier.pretrained import read_pretrained
 from mura_jobs.classifier.state import Checkpoints, TrainState
 from mura_jobs.errors import MuraError
+from mura_jobs.features.network import build
+from mura_jobs.features.pretrained import read_pretrained
 from mura_jobs.job.config import Label
 from mura_jobs.job.distributed import all_reduce_mean, any_process
 from mura_jobs.job.job import Job

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 import torchvision
 
-from mura_jobs.classifier.config import NetworkConfig
 from mura_jobs.errors import ConfigError
+from mura_jobs.features.config import NetworkConfig
 from mura_jobs.job.randomness import stream_key
 
 MEAN, DEVIATION = 0.449, 0.226
@@ -80,7 +80,7 @@ def build(
         torch.manual_seed(stream_key(seed, "initialisation") % 2**63)
         network = torchvision.models.get_model(config.name, weights=None)
         if pretrained is not None:
-            from mura_jobs.classifier.pretrained import load_backbone
+            from mura_jobs.features.pretrained import load_backbone
 
             load_backbone(network, config.name, pretrained)
         grey_input(network, config)

@@ -10,10 +10,10 @@ from torch import Tensor
 import torchvision
 
 from mura_jobs.bucket import open_bucket
-from mura_jobs.classifier.config import NetworkConfig
-from mura_jobs.classifier.network import build
-from mura_jobs.classifier.pretrained import read_pretrained
 from mura_jobs.errors import InputError
+from mura_jobs.features.config import NetworkConfig
+from mura_jobs.features.network import build
+from mura_jobs.features.pretrained import read_pretrained
 
 
 def published(name: str) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 import torchvision
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.classifier.config import NetworkConfig
 from mura_jobs.errors import InputError
+from mura_jobs.features.config import NetworkConfig
 
 _HEAD = re.compile(r"(fc|classifier|classifier\.\d+)\.(weight|bias)")
 """Names of the last layer (and of ConvNeXt's norm before it, a vector) in torchvision's families."""

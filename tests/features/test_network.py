@@ -2,8 +2,8 @@ import pytest
 import torch
 import torchvision
 
-from mura_jobs.classifier.config import NetworkConfig
-from mura_jobs.classifier.network import DEVIATION, MEAN, build
+from mura_jobs.features.config import NetworkConfig
+from mura_jobs.features.network import DEVIATION, MEAN, build
 
 FAMILIES = ("resnet18", "densenet121", "efficientnet_b0", "convnext_tiny")
 
