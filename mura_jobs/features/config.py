@@ -65,3 +65,29 @@ class NetworkConfig(Config):
         if self.freeze_backbone and not self.pretrained:
             raise ValueError("freeze_backbone keeps random weights unless pretrained is given")
         return self
+
+
+class FeaturesConfig(Config):
+    """A space in which images are compared: what a trained network makes of them before its last layer."""
+
+    space: Literal["none", "efficientnet-lite0", "inception", "classifier"] = "efficientnet-lite0"
+    """Whose features: `efficientnet-lite0`, trained on ImageNet, comes with the installation; `inception` is
+    the network of the published Fréchet distances (2015-12-05), from a file; `classifier` is one that
+    `train-cnn` made; `none` does without, and without whatever needs features."""
+
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    """For `inception` the file of its weights, a local path if it starts with `/`, else a key in the bucket;
+    for `classifier` a published classifier's place in the bucket, as `runs/mine/train-cnn/real/seed-0`."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """The sha256 (hex) of the weights' file; a classifier's is `weights.safetensors`, in its manifest."""
+
+    @model_validator(mode="after")
+    def _weights_are_named(self) -> "FeaturesConfig":
+        needs = self.space in ("inception", "classifier")
+        if needs != (self.weights is not None) or needs != (self.sha256 is not None):
+            raise ValueError(
+                f"space: {self.space} goes "
+                + ("with weights and their sha256: give both" if needs else "without weights and sha256")
+            )
+        return self

@@ -45,11 +45,15 @@ class Classifier(nn.Module):
         if self.freeze_backbone:
             self.features.requires_grad_(requires_grad=False)
 
+    def embed(self, images_N1HW: Tensor) -> Tensor:
+        """What the last layer sees, shape (N, dim), of images with grey values in [0, 1]."""
+        normalised = (images_N1HW - MEAN) / DEVIATION
+        features: Tensor = self.norm(self.pool(self.features(normalised)))
+        return features.flatten(1)
+
     def forward(self, images_N1HW: Tensor) -> Tensor:
         """Logits, shape (N,), of images with grey values in [0, 1]."""
-        normalised = (images_N1HW - MEAN) / DEVIATION
-        features = self.norm(self.pool(self.features(normalised)))
-        logits_N1: Tensor = self.logit(self.dropout(features.flatten(1)))
+        logits_N1: Tensor = self.logit(self.dropout(self.embed(images_N1HW)))
         return logits_N1.squeeze(1)
 
     def train(self, mode: bool = True) -> "Classifier":

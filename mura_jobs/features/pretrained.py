@@ -1,18 +1,14 @@
 """Weights to start from: torchvision's, or a file of the same layout from disk or bucket."""
 
-from hashlib import sha256
-import io
-from pathlib import Path
 import re
 
-import safetensors.torch
-import torch
 from torch import Tensor, nn
 import torchvision
 
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import InputError
 from mura_jobs.features.config import NetworkConfig
+from mura_jobs.features.pinned import parse_tensors, read_pinned
 
 _HEAD = re.compile(r"(fc|classifier|classifier\.\d+)\.(weight|bias)")
 """Names of the last layer (and of ConvNeXt's norm before it, a vector) in torchvision's families."""
@@ -33,22 +29,9 @@ def read_pretrained(config: NetworkConfig, bucket: Bucket) -> dict[str, Tensor] 
         weights = torchvision.models.get_model_weights(config.name).DEFAULT
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
         return state
-    if config.pretrained.startswith("/"):
-        try:
-            data = Path(config.pretrained).read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"network.pretrained: {config.pretrained} can't be read: {error.strerror}"
-            ) from None
-    else:
-        data = bucket.read(config.pretrained)
-    found = sha256(data).hexdigest()
-    if found != config.pretrained_sha256:
-        raise InputError(
-            f"network.pretrained: {config.pretrained} has sha256 {found}, but pretrained_sha256 says "
-            f"{config.pretrained_sha256}; use the file that was meant, or put in its digest"
-        )
-    return _parse(config.pretrained, data)
+    assert config.pretrained_sha256 is not None, "required with a file"
+    data = read_pinned("network.pretrained", config.pretrained, config.pretrained_sha256, bucket)
+    return parse_tensors("network.pretrained", config.pretrained, data)
 
 
 def load_backbone(network: nn.Module, name: str, state: dict[str, Tensor]) -> None:
@@ -74,15 +57,3 @@ def load_backbone(network: nn.Module, name: str, state: dict[str, Tensor]) -> No
         shown = "; ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise InputError(f"network.pretrained: not torchvision's weights of {name}: {shown}")
     network.load_state_dict(own | given)
-
-
-def _parse(name: str, data: bytes) -> dict[str, Tensor]:
-    try:
-        if name.endswith(".safetensors"):
-            return safetensors.torch.load(data)
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - each library raises its own
-        raise InputError(f"network.pretrained: {name} can't be read as weights: {error}") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"network.pretrained: {name} holds no plain mapping of names to tensors")
-    return dict(state)

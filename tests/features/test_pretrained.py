@@ -69,7 +69,7 @@ def test_published_densenet_names_are_understood(tmp_path: Path) -> None:
 def test_a_file_that_was_not_meant_is_refused(tmp_path: Path) -> None:
     bucket = open_bucket(tmp_path.as_uri())
     bucket.write("w.pth", b"something else")
-    with pytest.raises(InputError, match=r"has sha256 [0-9a-f]{64}, but pretrained_sha256 says"):
+    with pytest.raises(InputError, match=r"has sha256 [0-9a-f]{64}, but the configuration says"):
         read_pretrained(config("w.pth", b"what was meant"), bucket)
 
 
