@@ -11,8 +11,9 @@ from mura_jobs.job.randomness import numpy_stream
 from mura_jobs.radiographs.config import PhantomConfig
 from mura_jobs.radiographs.phantom.anatomy import VIEWS, Anatomy, Stance, View
 from mura_jobs.radiographs.phantom.findings import Finding
-from mura_jobs.radiographs.phantom.flaws import Flaws, field_mask, lay, marker_mask, picture_shape
+from mura_jobs.radiographs.phantom.flaws import Flaws, field_mask, lay, picture_shape
 from mura_jobs.radiographs.phantom.geometry import Affine, Grid, Image, Points
+from mura_jobs.radiographs.phantom.marker import marker_masks, within
 from mura_jobs.radiographs.phantom.physics import develop, optical_depth
 from mura_jobs.radiographs.phantom.solids import Scene
 from mura_jobs.radiographs.phantom.views import scene
@@ -55,6 +56,9 @@ class Truth:
     brightness: str
     marker: str | None
     marker_box: tuple[int, int, int, int] | None
+    """What of the marker's ink lies in the field."""
+    marker_visible: float
+    """Share of the marker's ink that lies in the field, 0 to 1; 0 without a marker."""
 
 
 def plan_study(config: PhantomConfig, patient: int, study: int) -> StudyPlan:
@@ -104,6 +108,8 @@ def draw_image(config: PhantomConfig, study: StudyPlan, image: int) -> tuple[NDA
     if flaws.inverted:
         pixels = 255 - pixels
 
+    corners = flaws.field(shape)
+    seen = None if marker is None else within(marker / finer, corners)
     region = None if finding is None else grid.to_px(finding.region(shown)) / finer
     truth = Truth(
         side=study.side,
@@ -120,7 +126,8 @@ def draw_image(config: PhantomConfig, study: StudyPlan, image: int) -> tuple[NDA
         quarter_turns=flaws.quarter_turns,
         brightness=flaws.brightness,
         marker=None if flaws.marker is None else " ".join(flaws.marker.text),
-        marker_box=None if marker is None else _box(marker / finer, shape),
+        marker_box=None if marker is None or seen is None else _box(marker[seen] / finer, shape),
+        marker_visible=0.0 if seen is None else float(seen.mean()),
     )
     for _ in range(flaws.quarter_turns):
         pixels, truth = np.ascontiguousarray(np.rot90(pixels, -1)), _quarter_turned(truth, pixels.shape[0])
@@ -130,17 +137,19 @@ def draw_image(config: PhantomConfig, study: StudyPlan, image: int) -> tuple[NDA
 def _picture(
     shown: Scene, grid: Grid, flaws: Flaws, random: np.random.Generator
 ) -> tuple[Image, Points | None]:
-    """Grey values (0 to 1) before inversion, and the outline of the marker's ink in pixels."""
+    """Grey values (0 to 1) before inversion, and the points of the marker's ink in pixels."""
     field = field_mask(flaws, grid.shape)
     depth = optical_depth(shown, grid, random)
-    ink, outline = None, None
+    ink = plate = np.zeros(grid.shape, np.float32)
+    outline = None
     if flaws.marker is not None:
-        ink, outline = marker_mask(flaws.marker, flaws.field(grid.shape), grid.shape)
-        if not flaws.marker.burnt_in:
+        ink, plate, outline = marker_masks(flaws.marker, flaws.field(grid.shape), grid.shape)
+        if flaws.marker.ink is None:
             depth = depth + _LEAD * ink
     grey = develop(depth, field, flaws.exposure, grid, random)
-    if flaws.marker is not None and flaws.marker.burnt_in and ink is not None:
-        grey = grey * (1 - ink) + ink
+    if flaws.marker is not None and flaws.marker.ink is not None:
+        grey = grey * (1 - plate)
+        grey = grey * (1 - ink) + flaws.marker.ink * ink
     if flaws.surround is not None:
         grey = grey * field + flaws.surround * (1 - field)
     return grey, outline
@@ -148,6 +157,8 @@ def _picture(
 
 def _box(points: Points, shape: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """The part of the points' bounding box that lies in the picture; None if nothing does."""
+    if not len(points):
+        return None
     low = np.maximum(np.floor(points.min(axis=0)), 0).astype(int)
     high = np.minimum(np.ceil(points.max(axis=0)), (shape[1], shape[0])).astype(int)
     return (int(low[0]), int(low[1]), int(high[0]), int(high[1])) if (low < high).all() else None

@@ -5,28 +5,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mura_jobs.radiographs.phantom.geometry import Affine, Grid, Image, Points, rotation
+from mura_jobs.radiographs.phantom.marker import Marker
 from mura_jobs.radiographs.phantom.physics import Exposure
 
 Framing = Literal["full", "framed", "collimated"]
 Brightness = Literal["usual", "dark", "bright"]
-
-
-@dataclass(frozen=True)
-class Marker:
-    """The letter of the side, and perhaps the technician's initials, in the picture."""
-
-    text: tuple[str, ...]
-    place: tuple[float, float]
-    """Centre, as fractions of the field's width and height."""
-    height: float
-    """Height of a letter as a fraction of the field's shorter side."""
-    degrees: float
-    ring: bool
-    burnt_in: bool
-    """Written by the scanner, not cast in lead."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +78,7 @@ class Flaws:
             exposure=_exposure(random, brightness, noise),
             width_mm=float(random.uniform(225, 320)),
             centre=(float(random.normal(30, 12)), float(random.normal(34, 10))),
-            marker=_marker(random, side) if chance[7] < 0.8 * flaws else None,
+            marker=Marker.draw(random, side) if chance[7] < 0.8 * flaws else None,
         )
 
     def field(self, shape: tuple[int, int]) -> Points:
@@ -131,54 +116,6 @@ def field_mask(flaws: Flaws, shape: tuple[int, int]) -> Image:
     corners = np.round((flaws.field(shape) - 0.5) * 16).astype(np.int32)
     cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, 4)
     return np.asarray(mask / 255, np.float32)
-
-
-def marker_mask(marker: Marker, field: Points, shape: tuple[int, int]) -> tuple[Image, NDArray[np.float64]]:
-    """The marker's ink (0 to 1, shape (height, width)) and its outline (n, 2) in pixels."""
-    stamp = _stamp(marker)
-    x_axis, y_axis = field[1] - field[0], field[3] - field[0]
-    centre = field[0] + marker.place[0] * x_axis + marker.place[1] * y_axis
-    scale = marker.height * float(min(np.linalg.norm(x_axis), np.linalg.norm(y_axis))) / _LETTER
-    middle = np.array([stamp.shape[1], stamp.shape[0]]) / 2
-    turn = rotation(marker.degrees) * scale
-    matrix = np.column_stack([turn, centre - turn @ middle])
-    blurred = cv2.GaussianBlur(stamp, (0, 0), max(0.4 / scale, 0.5))
-    mask = cv2.warpAffine(blurred, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
-    y, x = np.nonzero(stamp > 0.5)
-    return np.asarray(mask, np.float32), np.stack([x, y], 1) @ turn.T + matrix[:, 2]
-
-
-_LETTER = 44  # pixels of a capital letter's height on a stamp
-
-
-def _stamp(marker: Marker) -> Image:
-    size = 80 + 52 * (len(marker.text) - 1)
-    stamp = np.zeros((size, 120), np.uint8)
-    for line, text in enumerate(marker.text):
-        scale = 2.0 if line == 0 else 1.4
-        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 6)
-        place = ((120 - width) // 2, 62 + line * 50 - (_LETTER - height) // 2 * (line > 0))
-        cv2.putText(stamp, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 6, cv2.LINE_AA)
-    if marker.ring:
-        cv2.circle(stamp, (60, 40), 36, 255, 4, cv2.LINE_AA)
-    return np.asarray(stamp / 255, np.float32)
-
-
-def _marker(random: np.random.Generator, side: str) -> Marker:
-    letters = np.array(list("ABCDEGHJKMNPRSTW"))
-    initials = "".join(random.choice(letters, 2))
-    lateral = random.uniform(0.06, 0.2)
-    x = lateral if side == "R" else 1 - lateral
-    y = random.uniform(0.08, 0.5) if random.uniform() < 0.8 else random.uniform(0.5, 0.92)
-    style = random.uniform(size=3)
-    return Marker(
-        text=(side, initials) if style[0] < 0.4 else (side,),
-        place=(float(x), float(y)),
-        height=float(random.uniform(0.06, 0.1)),
-        degrees=float(random.normal(0, 12)) if style[1] < 0.8 else float(random.choice((-90, 90, 180))),
-        ring=bool(style[2] < 0.2),
-        burnt_in=bool(random.uniform() < 0.5),
-    )
 
 
 def _aspect(random: np.random.Generator) -> float:

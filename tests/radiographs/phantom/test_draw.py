@@ -131,7 +131,7 @@ def test_a_quarter_turn_takes_the_box_along() -> None:
     """The pixels in a box are, after turning picture and box, still the pixels in the box."""
     picture = np.arange(12 * 8).reshape(12, 8)
     truth = Truth("R", "AP external", "plate", "clavicle", 1.0, (1, 2, 4, 9), False, "full", (0.0,) * 8,
-                  (1, 2, 4, 9), 0.0, 1, "usual", None, None)  # fmt: skip
+                  (1, 2, 4, 9), 0.0, 1, "usual", None, None, 0.0)  # fmt: skip
     box = _quarter_turned(truth, 12).finding_box
     assert box is not None
     left, top, right, bottom = box
