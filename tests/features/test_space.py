@@ -108,7 +108,7 @@ def test_a_classifier_of_ours_is_a_space(bucket: Bucket) -> None:
         config={"network": network.plain()},
         inputs={},
     )
-    data = safetensors.torch.save(classifier.state_dict())
+    data = safetensors.torch.save({k: v.contiguous() for k, v in classifier.state_dict().items()})
     draft.put("weights.safetensors", data)
     draft.put("metrics.json", b'{"input_size": 32}')
     draft.publish({})
