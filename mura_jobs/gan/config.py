@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mura_jobs.errors import ConfigError
 from mura_jobs.job.config import Config, Label
@@ -17,6 +17,19 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class InitialConfig(Config):
+    """Weights that a training starts from instead of random ones."""
+
+    weights: Annotated[str, Field(min_length=1)]
+    """The file: a published StyleGAN2-ADA `.pkl`, of which nothing is executed, or our own `.safetensors`
+    (generator or checkpoint); a local path if it starts with `/`, else a key in the bucket, where the folder
+    of a published `train-gan` output (`runs/RUN/train-gan/LABEL`) also stands for its generator. Mapping
+    layers and channels must be the file's; RGB becomes grey; resolutions that the file lacks start fresh."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """The sha256 (hex) of that file; of an output's generator it stands in its `manifest.json`."""
 
 
 class TrainGanSettings(Config):
@@ -74,6 +87,13 @@ class TrainGanSettings(Config):
     augment_initial: Probability = 0.0
     """Augmentation probability p at the start (0 to 1)."""
 
+    initial: InitialConfig | None = None
+    """Weights to start from; without this section they are drawn."""
+
+    freeze_d: Annotated[int, Field(ge=0)] = 0
+    """How many of the discriminator's highest-resolution blocks keep their initial weights, its first layer
+    among them (0 for none, up to log2(resolution) − 2); needs `initial` with a discriminator."""
+
     mirror: bool = False
     """Also train on every image flipped left to right, as if the data set had twice as many."""
 
@@ -107,6 +127,12 @@ class TrainGanSettings(Config):
 
     grid_images: Annotated[int, Field(ge=4, le=1024)] = 64
     """Images in a grid (4 to 1024)."""
+
+    @model_validator(mode="after")
+    def _freezes_what_is_given(self) -> "TrainGanSettings":
+        if self.freeze_d and self.initial is None:
+            raise ValueError("freeze_d keeps random weights unless initial is given")
+        return self
 
 
 class TrainGanConfig(TrainGanSettings):
@@ -153,8 +179,15 @@ def resolve(settings: TrainGanSettings, resolution: int, image_channels: int, wo
     """What the settings mean for this resolution and number of processes.
 
     Raises:
-        ConfigError: the batch can't be shared out in whole minibatch-std groups.
+        ConfigError: the batch can't be shared out in whole minibatch-std groups, or more blocks are to be
+            frozen than there are.
     """
+    blocks = resolution.bit_length() - 3
+    if settings.freeze_d > blocks:
+        raise ConfigError(
+            f"freeze_d: {settings.freeze_d}, but the discriminator has {blocks} blocks at "
+            f"{resolution}×{resolution}; set it to {blocks} or less"
+        )
     paper = settings.preset == "paper256"
     batch = settings.batch or (64 if paper else _auto_batch(resolution, world_size))
     group = settings.minibatch_std_group or (8 if paper else min(max(batch // world_size, 1), 4))

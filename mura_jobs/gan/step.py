@@ -5,7 +5,7 @@ world batch; a process takes its own rows. So neither the number of processes no
 what is drawn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from mura_jobs.gan.augment.draws import Draws
 from mura_jobs.gan.augment.pipeline import augment
 from mura_jobs.gan.augment.presets import pipe_of
 from mura_jobs.gan.config import Recipe, TrainGanSettings
+from mura_jobs.gan.discriminator import Discriminator
 from mura_jobs.gan.ema import ema_decay, update_ema
 from mura_jobs.gan.generator import Z_DIM
 from mura_jobs.gan.loss import (
@@ -59,7 +60,7 @@ class Step:
             self.generator_main(state)
             if self.settings.path_length_weight > 0 and index % self.settings.path_length_interval == 0:
                 self.generator_regulariser(state)
-        with _only(state.D, state.G):
+        with _only(state.D, state.G, self.frozen(state.D)):
             self.discriminator_main(state, real_NCHW)
             if index % self.settings.r1_interval == 0:
                 self.discriminator_regulariser(state, real_NCHW)
@@ -68,6 +69,11 @@ class Step:
         decay = ema_decay(self.recipe.batch, state.images, self.recipe.ema_kimg, self.recipe.ema_rampup)
         update_ema(state.G_ema, state.G, decay)
         state.images += self.recipe.batch
+
+    def frozen(self, D: Discriminator) -> list[nn.Module]:
+        """The discriminator's layers that keep their initial weights (freeze-D, Mo et al. 2020)."""
+        count = self.settings.freeze_d
+        return [D.fromrgb, *D.blocks[:count]] if count else []
 
     def generator_main(self, state: TrainState) -> None:
         """Gmain: fakes should look real."""
@@ -173,8 +179,9 @@ class Step:
 
 
 @contextmanager
-def _only(trained: nn.Module, other: nn.Module) -> Iterator[None]:
-    """Gradients for the one network's weights only."""
+def _only(trained: nn.Module, other: nn.Module, frozen: Sequence[nn.Module] = ()) -> Iterator[None]:
+    """Gradients for the one network's weights only, but for its frozen layers."""
     trained.requires_grad_(requires_grad=True)
-    other.requires_grad_(requires_grad=False)
+    for layer in (other, *frozen):
+        layer.requires_grad_(requires_grad=False)
     yield

@@ -1,6 +1,6 @@
 """The stage `train-gan`: a packed data set and a label in, a generator out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 import json
 from math import ceil
 import resource
@@ -23,6 +23,7 @@ from mura_jobs.gan.pictures import (
     interpolation,
     square_grid_png,
 )
+from mura_jobs.gan.pretrained.transfer import start_from
 from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import Step
 from mura_jobs.job.distributed import any_process, barrier
@@ -62,6 +63,10 @@ def run(config: TrainGanConfig, job: Job) -> None:
     state = TrainState.fresh(recipe, config, torch.device(job.world.device))
     checkpoints = Checkpoints(job.bucket, job.output)
     history = checkpoints.restore(state)
+    if history is None and config.initial is not None:
+        for name, fitted in start_from(state, config.initial, job.bucket, config.freeze_d).items():
+            if job.world.is_main:
+                job.events.emit("initial weights", network=name, **asdict(fitted))
     if job.world.is_main:
         job.events.emit("counts", images=len(chosen), batch=recipe.batch, kimg=config.kimg)
         if history is not None:
