@@ -13,7 +13,7 @@ from typing import Any
 from helm_python import Chart
 import yaml
 
-from mura_jobs.classifier.arms import _PATTERN as ARM_PATTERN
+from mura_jobs.classifier.arms import PATTERN as ARM_PATTERN
 from mura_jobs.stages import RunConfig
 
 ROOT = Path(__file__).parent.parent

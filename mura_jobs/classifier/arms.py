@@ -19,11 +19,12 @@ GRAMMAR = (
     "real+synthetic-x0.5-f0.25"
 )
 
-_PATTERN = re.compile(
+PATTERN = re.compile(
     r"(?P<kind>real\+synthetic|real-duplicated|real|synthetic-only)"
     r"(-(?P<amount>[xn][\d.]+))?"
     r"(-f(?P<fraction>0\.\d{1,4}))?"
 )
+"""An arm's name; what its parts allow besides, `Arm.parse` knows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Arm:
         Raises:
             ConfigError: naming the grammar.
         """
-        match = _PATTERN.fullmatch(name)
+        match = PATTERN.fullmatch(name)
         if match is None:
             raise ConfigError(f"{name!r} is no arm; {GRAMMAR}")
         kind = cast("Kind", match["kind"])

@@ -95,6 +95,10 @@ class TrainCnnSettings(Config):
     """Where the decision threshold lies, for images and for studies each: the one with the highest
     sensitivity + specificity on `select`, or with the highest accuracy there, or 0.5."""
 
+    gradcam_images: Annotated[int, Field(ge=0, le=64)] = 4
+    """Test images of each kind of call (true positive, false negative, false positive, true negative) that
+    get a Grad-CAM map, the surest calls of each kind; 0 makes none (0 to 64)."""
+
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the network; weights, losses and statistics stay in float32. In bfloat16 not every kernel
     of every device repeats itself to the last bit, and so neither does training."""

@@ -1,5 +1,6 @@
 """Scoring: the logits of images, the decision threshold, and the scores in short."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import io
 import json
@@ -21,6 +22,9 @@ from mura_jobs.features.network import Classifier, build
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
+
+Unit = Literal["image", "study"]
+"""What is scored: every image by itself, or a study by the mean of its images' probabilities."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -62,26 +66,26 @@ class Scorer:
         return table
 
 
-def load_scorer(artifact: Artifact, device: str) -> tuple[Scorer, float]:
-    """The network of a published `train-cnn`, and its decision threshold."""
+def load_scorer(artifact: Artifact, device: str) -> tuple[Scorer, dict[Unit, float]]:
+    """The network of a published `train-cnn`, and its decision thresholds."""
     config = TrainCnnConfig.parse(artifact.manifest.config, artifact.prefix)
     metrics = json.loads(artifact.read("metrics.json"))
     network = build(config.network, metrics["input_size"], config.seed, pretrained=None)
     network.load_state_dict(safetensors.torch.load(artifact.read("weights.safetensors")))
-    return Scorer(network.to(device), metrics["input_size"], config.precision), metrics["threshold"]
+    return Scorer(network.to(device), metrics["input_size"], config.precision), metrics["thresholds"]
 
 
 def choose_threshold(
     positive_N: Bools, probability_N: Floats, rule: Literal["youden", "accuracy", "half"]
 ) -> float:
-    """The probability from which an image is called positive.
+    """The probability from which an image, or a study, is called positive.
 
     It lies midway between two neighbouring probabilities, or between them and 0 or 1; of equally good places,
     that nearest to 0.5 is taken.
 
     Args:
         positive_N: labels, of the split `select` only.
-        probability_N: the network's probabilities of the same images.
+        probability_N: the network's probabilities of the same images or studies.
         rule: `youden` maximises sensitivity + specificity (Youden 1950), `accuracy` the share of right calls,
             `half` is 0.5.
     """
@@ -99,18 +103,27 @@ def choose_threshold(
     return float(best[np.abs(best - 0.5).argmin()])
 
 
-def headline(predictions: pd.DataFrame, threshold: float) -> dict[str, dict[str, float]]:
-    """The scores in short, over images and over studies, whose probability is the mean of their images'.
+def over_units(predictions: pd.DataFrame) -> dict[Unit, tuple[Bools, Floats]]:
+    """Labels and probabilities over images and over studies; a study's is the mean of its images'."""
+    studies = predictions.groupby("study", sort=True, observed=True).agg(
+        label=("label", "first"), probability=("probability", "mean")
+    )
+    tables: dict[Unit, pd.DataFrame] = {"image": predictions, "study": studies}
+    return {
+        unit: ((table["label"] == "positive").to_numpy(), table["probability"].to_numpy())
+        for unit, table in tables.items()
+    }
+
+
+def headline(predictions: pd.DataFrame, thresholds: Mapping[Unit, float]) -> dict[Unit, dict[str, float]]:
+    """The scores in short, over images and over studies, each at its own threshold.
 
     Raises:
         InputError: one of the labels is absent.
     """
-    studies = predictions.groupby("study", sort=True, observed=True).agg(
-        label=("label", "first"), probability=("probability", "mean")
-    )
     return {
-        unit: _scores((table["label"] == "positive").to_numpy(), table["probability"].to_numpy(), threshold)
-        for unit, table in (("image", predictions), ("study", studies))
+        unit: _scores(positive_N, probability_N, thresholds[unit])
+        for unit, (positive_N, probability_N) in over_units(predictions).items()
     }
 
 
@@ -143,14 +156,14 @@ def run(config: EvaluateConfig, job: Job) -> None:
     Writes predictions.parquet and metrics.json, as `train-cnn` does. The threshold is the classifier's own.
     """
     device = job.world.device
-    scorer, threshold = load_scorer(Artifact.open(job.bucket, config.model), device)
+    scorer, thresholds = load_scorer(Artifact.open(job.bucket, config.model), device)
     packed = Packed.load(Artifact.open(job.bucket, config.data), job.scratch).where(split=config.split)
     require_both(packed.index["label"], f"{config.data}: the split {config.split}")
     predictions = scorer.predict(packed, config.batch, device)
-    scores = headline(predictions, threshold)
+    scores = headline(predictions, thresholds)
     job.output.put("predictions.parquet", encode(predictions))
-    job.output.put("metrics.json", as_json({"threshold": threshold, config.split: scores}))
-    job.output.publish({"images": len(predictions), "threshold": threshold, **scores})
+    job.output.put("metrics.json", as_json({"thresholds": thresholds, config.split: scores}))
+    job.output.publish({"images": len(predictions), "thresholds": thresholds, **scores})
 
 
 def _scores(positive_N: Bools, probability_N: Floats, threshold: float) -> dict[str, float]:

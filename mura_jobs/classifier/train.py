@@ -23,9 +23,11 @@ from mura_jobs.classifier.evaluate import (
     choose_threshold,
     encode,
     headline,
+    over_units,
     prepare,
     require_both,
 )
+from mura_jobs.classifier.gradcam import CALLED_POSITIVE, CHOSEN, MAPS, as_grey, choose, gradcam
 from mura_jobs.classifier.optimise import improvements, learning_rate, plateaus
 from mura_jobs.classifier.state import Checkpoints, TrainState
 from mura_jobs.errors import MuraError
@@ -36,7 +38,7 @@ from mura_jobs.job.distributed import all_reduce_mean, any_process
 from mura_jobs.job.job import Job
 from mura_jobs.job.randomness import stream_key, torch_stream
 from mura_jobs.job.world import World
-from mura_jobs.radiographs.packed import Packed
+from mura_jobs.radiographs.packed import Packed, npy_bytes
 
 
 def run(config: TrainCnnConfig, job: Job) -> None:
@@ -230,31 +232,44 @@ def _publish(
     state: TrainState,
     scorer: Scorer,
 ) -> None:
-    """Fix the threshold on `select`, predict `test` for the first and only time, and publish."""
+    """Fix the thresholds on `select`, predict `test` for the first and only time, and publish."""
     device = job.world.device
     selected = scorer.predict(real.where(split="select"), config.batch, device)
-    threshold = choose_threshold(
-        (selected["label"] == "positive").to_numpy(), selected["probability"].to_numpy(), config.threshold
-    )
+    thresholds = {
+        unit: choose_threshold(positive_N, probability_N, config.threshold)
+        for unit, (positive_N, probability_N) in over_units(selected).items()
+    }
     tested = scorer.predict(real.where(split="test"), config.batch, device)
     history = pd.DataFrame(state.history)
     improved = improvements(state.history, config.criterion)
     metrics = {
-        "threshold": threshold,
+        "thresholds": thresholds,
         "input_size": scorer.size,
         "best_epoch": max(epoch for epoch, better in enumerate(improved, start=1) if better),
         "epochs": len(history),
         "steps": state.step,
         "training_images": dict(counts),
-        "select": headline(selected, threshold),
-        "test": headline(tested, threshold),
+        "select": headline(selected, thresholds),
+        "test": headline(tested, thresholds),
     }
     weights = {name: value.cpu().contiguous() for name, value in state.best.items()}
     job.output.put("weights.safetensors", safetensors.torch.save(weights))
     job.output.put("history.csv", history.to_csv(index=False, lineterminator="\n").encode())
     job.output.put("predictions.parquet", encode(pd.concat([selected, tested], ignore_index=True)))
     job.output.put("metrics.json", as_json(metrics))
+    if config.gradcam_images:
+        chosen = choose(tested, thresholds["image"], config.gradcam_images)
+        job.output.put(CHOSEN, encode(chosen))
+        job.output.put(MAPS, npy_bytes(_maps(chosen, real, scorer, device)))
     job.output.publish(metrics)
+
+
+def _maps(chosen: pd.DataFrame, real: Packed, scorer: Scorer, device: str) -> NDArray[np.uint8]:
+    """What speaks for each call, in the place and at the size of the packed image."""
+    rows = pd.Index(real.index["key"]).get_indexer(chosen["key"])
+    images = prepare(torch.from_numpy(real.images(rows)).to(device), scorer.size)
+    called = torch.tensor([call in CALLED_POSITIVE for call in chosen["call"]], device=device)
+    return as_grey(gradcam(scorer.network, images, called), real.resolution)
 
 
 def _synthetic(arm: Arm, job: Job) -> dict[Label, Packed]:

@@ -52,27 +52,31 @@ def read_predictions(
         InputError: predictions are missing, not finite, or over other images than the test set's.
     """
     test = index.loc[index["split"] == "test", _IDENTITY].sort_values("key", ignore_index=True)
-    probability, threshold = {}, {}
-    for arm in config.arms:
-        places = [f"train-cnn/{arm}/seed-{seed}" for seed in range(config.seeds)]
-        probability[arm] = np.stack([_probabilities(place, inputs[place], test) for place in places])
-        threshold[arm] = np.array([_threshold(place, inputs[place]) for place in places])
     return Predictions(
         unit="image",
         names=tuple(test["key"]),
         positive=(test["label"] == "positive").to_numpy(),
         patient=pd.factorize(test["patient"])[0].astype(np.int64),
-        probability=probability,
-        threshold=threshold,
+        probability={
+            arm: np.stack([_probabilities(place, inputs[place], test) for place in places])
+            for arm, places in _places(config).items()
+        },
+        threshold=_thresholds(config, inputs, "image"),
     )
 
 
-def by_study(images: Predictions, study: pd.Series) -> Predictions:
+def read_study_thresholds(config: ReportConfig, inputs: Mapping[str, Artifact]) -> dict[str, Floats]:
+    """The probability from which a study is called positive, by arm, shape (S,) over seeds."""
+    return _thresholds(config, inputs, "study")
+
+
+def by_study(images: Predictions, study: pd.Series, threshold: Mapping[str, Floats]) -> Predictions:
     """The same over studies: a study's probability is the mean of its images'.
 
     Args:
         images: predictions over images.
         study: study of each image, by the image's key.
+        threshold: of studies, by arm, shape (S,).
     """
     code_N, names = pd.factorize(study.loc[list(images.names)])
     count_K = np.bincount(code_N)
@@ -86,7 +90,7 @@ def by_study(images: Predictions, study: pd.Series) -> Predictions:
             arm: np.stack([np.bincount(code_N, weights=row_N) / count_K for row_N in rows_SN])
             for arm, rows_SN in images.probability.items()
         },
-        threshold=images.threshold,
+        threshold=threshold,
     )
 
 
@@ -107,8 +111,22 @@ def _probabilities(place: str, artifact: Artifact, test: pd.DataFrame) -> Floats
     return probability_N
 
 
-def _threshold(place: str, artifact: Artifact) -> float:
+def _places(config: ReportConfig) -> dict[str, list[str]]:
+    return {arm: [f"train-cnn/{arm}/seed-{seed}" for seed in range(config.seeds)] for arm in config.arms}
+
+
+def _thresholds(config: ReportConfig, inputs: Mapping[str, Artifact], unit: Unit) -> dict[str, Floats]:
+    return {
+        arm: np.array([_threshold(place, inputs[place], unit) for place in places])
+        for arm, places in _places(config).items()
+    }
+
+
+def _threshold(place: str, artifact: Artifact, unit: Unit) -> float:
     metrics = json.loads(artifact.read("metrics.json"))
-    if "threshold" not in metrics:
-        raise InputError(f"{place}: metrics.json has no threshold; it has {', '.join(sorted(metrics))}")
-    return float(metrics["threshold"])
+    if unit not in metrics.get("thresholds", {}):
+        raise InputError(
+            f"{place}: metrics.json has no threshold of {unit}s; it has {', '.join(sorted(metrics))}. Run "
+            f"train-cnn again with this version"
+        )
+    return float(metrics["thresholds"][unit])

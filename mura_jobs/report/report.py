@@ -21,7 +21,7 @@ from mura_jobs.report.lineage import configurations, cost, lineage
 from mura_jobs.report.page import render
 from mura_jobs.report.panels import evidence_pictures
 from mura_jobs.report.pictures import Picture
-from mura_jobs.report.predictions import by_study, read_predictions
+from mura_jobs.report.predictions import by_study, read_predictions, read_study_thresholds
 from mura_jobs.report.verdict import conclude
 from mura_jobs.report.words import answer, explain
 
@@ -49,7 +49,9 @@ def run(config: ReportConfig, job: Job) -> None:
         bar.advance()
 
         images = read_predictions(config, inputs, real.index)
-        studies = by_study(images, real.index.set_index("key")["study"])
+        studies = by_study(
+            images, real.index.set_index("key")["study"], read_study_thresholds(config, inputs)
+        )
         weighed, comparisons, controls = weigh(images, studies, config)
         verdict = conclude(comparisons, firewall_holds=holds(checks))
         bar.advance()

@@ -46,8 +46,8 @@ def test_a_study_scores_the_mean_of_its_images() -> None:
             "probability": [0.2, 0.9, 0.5, 0.4],
         }
     )
-    scores = headline(table, 0.5)
-    assert scores["image"]["accuracy"] == 0.5
+    scores = headline(table, {"image": 0.5, "study": 0.53})
+    assert scores["image"]["accuracy"] == 0.5  # 0.2 and 0.5 are called wrongly
     assert scores["study"] == pytest.approx(
         {"auroc": 1.0, "accuracy": 1.0, "kappa": 1.0, "log_loss": -np.log(0.55)}
     )

@@ -46,14 +46,14 @@ def test_two_processes_train_what_one_trains(bucket: Bucket, tmp_path: Path) -> 
     config.write_text(yaml.safe_dump({"train-cnn": settings}))
     alone = train(bucket, config, 1)
     before = safetensors.torch.load(alone.read("weights.safetensors"))
-    threshold = json.loads(alone.read("metrics.json"))["threshold"]
+    threshold = json.loads(alone.read("metrics.json"))["thresholds"]
     bucket.delete([entry.key for entry in list(bucket.list("runs/r/train-cnn"))])
     together = train(bucket, config, 2)
     after = safetensors.torch.load(together.read("weights.safetensors"))
     assert before.keys() == after.keys()
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=1e-4, atol=1e-6)
-    assert json.loads(together.read("metrics.json"))["threshold"] == pytest.approx(threshold, abs=1e-4)
+    assert json.loads(together.read("metrics.json"))["thresholds"] == pytest.approx(threshold, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -139,12 +139,12 @@ def publish_changed(bucket: Bucket, splits: tuple[str, ...]) -> None:
 def test_the_test_split_decides_nothing(bucket: Bucket) -> None:
     """With other test images and labels, weights, history and threshold are the same to the byte."""
     before = train(bucket, settings())
-    threshold = metrics(before)["threshold"]
+    threshold = metrics(before)["thresholds"]
     publish_changed(bucket, ("test",))
     after = train(bucket, settings())
     for name in ("weights.safetensors", "history.csv"):
         assert before.manifest.objects[name] == after.manifest.objects[name]
-    assert metrics(after)["threshold"] == threshold
+    assert metrics(after)["thresholds"] == threshold
     assert before.manifest.objects["predictions.parquet"] != after.manifest.objects["predictions.parquet"]
 
 
@@ -157,7 +157,14 @@ def test_the_select_split_is_not_trained_on(bucket: Bucket) -> None:
 
 def test_a_strong_finding_is_learned_and_predictions_are_complete(bucket: Bucket) -> None:
     artifact = train(bucket, settings({"epochs": 6}))
-    assert artifact.names == ["history.csv", "metrics.json", "predictions.parquet", "weights.safetensors"]
+    assert artifact.names == [
+        "gradcam.npy",
+        "gradcam.parquet",
+        "history.csv",
+        "metrics.json",
+        "predictions.parquet",
+        "weights.safetensors",
+    ]
     assert metrics(artifact)["test"]["study"]["auroc"] > 0.9
     table = pd.read_parquet(io.BytesIO(artifact.read("predictions.parquet")))
     index, _ = radiographs(60)

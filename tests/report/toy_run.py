@@ -235,7 +235,9 @@ class ToyRun:
         extra = parsed.amount.images(real // 2) * 2 if parsed.amount else 0
         counts = {"real": real, "copies": extra * (not synthetic), "synthetic": extra * synthetic}
         counts |= {"positive": (real + extra) // 2, "negative": (real + extra + 1) // 2}
-        metrics = {"threshold": 0.5, "training_images": counts, "steps": 96, "epochs": 8, "best_epoch": 7}
+        thresholds = {"image": 0.5, "study": 0.5}
+        metrics = {"thresholds": thresholds, "training_images": counts}
+        metrics |= {"steps": 96, "epochs": 8, "best_epoch": 7}
         draft.put("metrics.json", json.dumps(metrics).encode())
         draft.publish({})
 
