@@ -4,6 +4,8 @@ MURA-v1.1/train_image_paths.csv         one path a line, from the data set's nam
 MURA-v1.1/train_labeled_studies.csv     a study's folder and 1 (positive, abnormal) or 0
 MURA-v1.1/valid_image_paths.csv, MURA-v1.1/valid_labeled_studies.csv
 MURA-v1.1/train/XR_SHOULDER/patient00001/study1_positive/image1.png
+
+A data set that has `train` or `valid` alone is read as well: what it is good for, its reader decides.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,6 +23,7 @@ _IMAGE = re.compile(
     r"(?P<study_path>(?P<name>[^/]+)/(?P<folder>train|valid)/(?P<part>XR_[A-Z0-9_]+)/"
     r"(?P<patient>patient\d+)/study(?P<study>\d+)_(?P<label>positive|negative)/)image\d+\.(?:png|jpe?g)"
 )
+_TABLES = ("image_paths.csv", "labeled_studies.csv")
 _SPLITS: dict[str, Split] = {"train": "train", "valid": "test"}
 _LABELS: dict[str, Label] = {"1": "positive", "0": "negative"}
 
@@ -43,12 +46,13 @@ def read_mura(files: Files, body_parts: tuple[str, ...]) -> DataSet:
         body_parts: which to take, or ("all",).
 
     Raises:
-        InputError: a table is missing or can't be understood, or tables and files differ.
+        InputError: a folder's table is missing or can't be understood, or tables and files differ.
     """
     root = _root(files)
-    studies = dict(_labeled_studies(files, root))
+    folders = [folder for folder in _SPLITS if any(f"{root}{folder}_{t}" in files.sizes for t in _TABLES)]
+    studies = dict(_labeled_studies(files, root, folders))
     listed = {
-        line: where for folder in _SPLITS for where, line in _lines(files, f"{root}{folder}_image_paths.csv")
+        line: where for folder in folders for where, line in _lines(files, f"{root}{folder}_image_paths.csv")
     }
     radiographs = tuple(sorted(_radiograph(key, where, root, studies) for key, where in listed.items()))
     names = {key.split("/", 1)[0] for key in listed}
@@ -75,16 +79,19 @@ def official_mismatches(data: DataSet) -> Iterator[str]:
 
 def _root(files: Files) -> str:
     """The folder that holds the tables, with a slash at its end, or nothing where they are at the top."""
-    table = "train_image_paths.csv"
-    found = [
-        path.removesuffix(table)
-        for path in files.sizes
-        if path.split("/")[-1] == table and path.count("/") < 2
-    ]
+    tables = {f"{folder}_image_paths.csv" for folder in _SPLITS}
+    found = sorted(
+        {
+            path[: len(path) - len(path.split("/")[-1])]
+            for path in files.sizes
+            if path.split("/")[-1] in tables and path.count("/") < 2
+        }
+    )
     if len(found) != 1:
+        where = f"in {len(found)} folders ({', '.join(found)})" if found else "nowhere"
         raise InputError(
-            f"{files.where}: {'no' if not found else len(found)} {table}; expected one, at the top or one "
-            "folder below, as in MURA-v1.1/train_image_paths.csv"
+            f"{files.where}: {' and '.join(sorted(tables))} are {where}; expected one folder with either or "
+            "both, at the top or one folder below, as in MURA-v1.1/train_image_paths.csv"
         )
     return found[0]
 
@@ -100,8 +107,8 @@ def _lines(files: Files, path: str) -> Iterator[tuple[str, str]]:
             yield f"{files.where}/{path}, line {number}", line.strip()
 
 
-def _labeled_studies(files: Files, root: str) -> Iterator[tuple[str, Label]]:
-    for folder in _SPLITS:
+def _labeled_studies(files: Files, root: str, folders: list[str]) -> Iterator[tuple[str, Label]]:
+    for folder in folders:
         for where, line in _lines(files, f"{root}{folder}_labeled_studies.csv"):
             study, _, value = line.rpartition(",")
             if value.strip() not in _LABELS:

@@ -1,6 +1,6 @@
 """The stage `preprocess`: raw radiographs in, a packed data set out, in as many shares as the Job has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from hashlib import blake2b
@@ -33,9 +33,21 @@ PREVIEW = "preview.png"
 _PIXELS, _BEFORE = "images.raw", "before.npy"
 
 
+Assign = Callable[[Sequence[Radiograph]], tuple[Radiograph, ...]]
+"""Decides what each image may be used for: radiographs with the split they were shipped with in, those to be
+packed with their final split out."""
+
+
 def run(config: PreprocessConfig, job: Job) -> None:
     """Clean this share's radiographs, and publish the data set once all shares are done."""
-    run_in_parts(job, lambda part: _make_part(config, job, part), lambda parts: _merge(config, job, parts))
+    pack(config, job, partial(assign_splits, fraction=config.select_fraction, seed=config.seed))
+
+
+def pack(config: PreprocessConfig, job: Job, assign: Assign) -> None:
+    """The same with splits of the caller's own."""
+    run_in_parts(
+        job, lambda part: _make_part(config, job, part, assign), lambda parts: _merge(config, job, parts)
+    )
 
 
 def share_of(patient: str, shares: int) -> int:
@@ -43,10 +55,10 @@ def share_of(patient: str, shares: int) -> int:
     return int.from_bytes(blake2b(patient.encode(), digest_size=8).digest(), "little") % shares
 
 
-def _make_part(config: PreprocessConfig, job: Job, part: Draft) -> dict[str, Any]:
+def _make_part(config: PreprocessConfig, job: Job, part: Draft, assign: Assign) -> dict[str, Any]:
     files, data = open_source(job.bucket, config.source, config.body_parts)
     with files:
-        radiographs = assign_splits(data.radiographs, config.select_fraction, config.seed)
+        radiographs = assign(data.radiographs)
         warnings = list(official_mismatches(data))
         job.events.emit(
             "counts", data_set=data.name, images=len(radiographs), **flat(count(r.kind for r in radiographs))

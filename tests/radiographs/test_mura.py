@@ -63,11 +63,30 @@ def test_body_parts_are_chosen(bucket: Bucket) -> None:
         read(bucket, tree, ("XR_FOOT",))
 
 
+def part(tree: Tree, folder: str) -> Tree:
+    return {path: data for path, data in tree.items() if path.startswith(f"{ROOT}/{folder}")}
+
+
+@pytest.mark.parametrize(("folder", "split"), [("train", "train"), ("valid", "test")])
+def test_either_folder_may_come_alone(bucket: Bucket, folder: str, split: str) -> None:
+    both = read(bucket, mura_tree(8), prefix="raw/both").radiographs
+    alone = read(bucket, part(mura_tree(8), folder)).radiographs
+    assert alone == tuple(radiograph for radiograph in both if radiograph.split == split)
+
+
 BROKEN: dict[str, tuple[Callable[[Tree], Tree], str]] = {
-    "no tables": (lambda _: {"x/readme.txt": b""}, "no train_image_paths.csv"),
+    "no tables": (lambda _: {"x/readme.txt": b""}, "valid_image_paths.csv are nowhere"),
     "a table missing": (
         lambda tree: {p: d for p, d in tree.items() if not p.endswith("valid_labeled_studies.csv")},
         "there is no MURA-v1.1/valid_labeled_studies.csv",
+    ),
+    "both tables of a folder missing": (
+        lambda tree: {p: d for p, d in tree.items() if "valid_" not in p},
+        "4 files are not listed as images: MURA-v1.1/valid/",
+    ),
+    "tables in two folders": (
+        lambda tree: tree | {"other/valid_image_paths.csv": b""},
+        r"are in 2 folders \(MURA-v1.1/, other/\)",
     ),
     "a listed image missing": (
         lambda tree: {p: d for p, d in tree.items() if p != f"{FIRST}image1.png"},
