@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from mura_jobs.features.config import FeaturesConfig
 from mura_jobs.job.config import Config, Label
 from mura_jobs.synthetic.amount import Amount
 
@@ -18,23 +19,53 @@ class GatesConfig(Config):
 
     memorisation: bool = True
     """Reject images that lie closer to their nearest training image, mirrored or not, than nearly all images
-    of `select` lie to theirs: copies of what the generator was trained on. Distances are root mean squared
-    differences of reduced images with mean 0 and deviation 1, so that exposure does not count."""
+    of `select` lie to theirs: copies of what the generator was trained on. In pixels, distances are root mean
+    squared differences of reduced images with mean 0 and deviation 1, so that exposure does not count; in
+    feature space, where there is one, they are Euclidean."""
 
     duplicates: bool = True
-    """Reject images that lie that close to an earlier synthetic image."""
+    """Reject images that lie that close, in pixels, to an earlier synthetic image."""
 
     quantile: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
-    """Where the threshold lies among the distances of `select` to the training images, a quantile (0 to below
-    0.5; 0 is their minimum): about this share of genuinely new images is rejected without need."""
+    """Where these thresholds lie among the distances of `select` to the training images, a quantile (0 to
+    below 0.5; 0 is their minimum): about this share of genuinely new images is rejected without need."""
 
     side: Annotated[int, Field(ge=8, le=256)] = 32
-    """Side in pixels to which images are reduced before they are compared (8 to 256). Lower is less sensitive
-    to noise and small shifts."""
+    """Side in pixels to which images are reduced before their pixels are compared (8 to 256). Lower is less
+    sensitive to noise and small shifts."""
+
+    features: FeaturesConfig = FeaturesConfig()
+    """Where images are compared but in pixels. `space: none` does without: no copies are looked for in
+    features, and neither label_agreement nor realism is asked. A network's pass an image takes about 20 ms on
+    a CPU core with efficientnet-lite0, and synthetic images are passed twice, once mirrored."""
+
+    label_agreement: bool = True
+    """Reject images that a logistic regression on features, trained on the training images of both labels,
+    gives less of a probability of their label than nearly all images of that label in `select`. It abstains
+    where its AUROC on `select` is not above 0.5 (one-sided Mann-Whitney, p below 0.05)."""
+
+    label_quantile: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
+    """Where that threshold lies among the probabilities of `select`, a quantile (0 to below 0.5)."""
+
+    realism: bool = True
+    """Reject images that lie further from where training images are dense than nearly all of `select`:
+    by the realism score of Kynkäänniemi et al. 2019 in feature space, 1 and above within, 0 far away."""
+
+    realism_quantile: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
+    """Where that threshold lies among the realism scores of `select`, a quantile (0 to below 0.5)."""
+
+    neighbours: Annotated[int, Field(ge=1, le=100)] = 3
+    """Realism counts as dense what is within a training image's distance to this neighbour (1 to 100)."""
 
     rejected_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the candidates that the gates may reject (0 to below 1). That many more are drawn; the stage
     stops where fewer than the wanted number pass."""
+
+    @property
+    def any_on(self) -> bool:
+        """Whether any gate can reject an image."""
+        on_features = self.features.space != "none" and (self.label_agreement or self.realism)
+        return self.memorisation or self.duplicates or on_features
 
 
 class SynthesizeSettings(Config):
