@@ -99,6 +99,7 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
     "torch._utils._rebuild_parameter": rebuild_parameter,
     **{name: partial(_listed, dtype) for name, dtype in STORAGES.items()},
     # attributes of layers, such as gains, that are given by the architecture and not read
+    "builtins.set": Opaque,
     "numpy.dtype": Opaque,
     "numpy.core.multiarray.scalar": Opaque,
     "numpy._core.multiarray.scalar": Opaque,

@@ -82,7 +82,7 @@ def _load_generator(network: Generator, arrays: Mapping[str, Array], source: Sou
 
 def _load_discriminator(network: Discriminator, arrays: Mapping[str, Array], source: Source) -> Fitted:
     own = published_discriminator(network.state_dict())
-    mapped = [name for name in arrays if name.startswith("mapping.")]
+    mapped = [n for n in arrays if n.startswith("mapping.") and n.endswith((".weight", ".bias"))]
     given = _tensors(arrays, own, source, also=mapped)
     if _labels(given) != _labels(own) and _labels(given):
         given = discriminator_without_labels(given)
@@ -131,8 +131,8 @@ def _load(
         )
     for name, tensor in given.items():
         own[name].copy_(tensor)
-    spare = {name for name in arrays if name not in own and not name.endswith(DERIVED)}
-    return Fitted(len(given), _parts(own.keys() - given.keys(), own), _parts(spare, arrays))
+    learned = {name for name in arrays if not name.endswith(DERIVED)}
+    return Fitted(len(given), _parts(own.keys() - given.keys(), own), _parts(learned - own.keys(), learned))
 
 
 def _widths(source: Source) -> str:
@@ -161,8 +161,8 @@ def _require_frozen(D: Discriminator, freeze_d: int, fitted: Fitted | None, sour
         side = D.config.resolution
         raise ConfigError(
             f"freeze_d: {source.where} has not all of the discriminator's {', '.join(sorted(fresh))}, so "
-            f"that random weights would be frozen; lower freeze_d, or start from a file with a discriminator of "
-            f"{side}×{side}"
+            f"that random weights would be frozen; lower freeze_d, or start from a file with a discriminator "
+            f"of {side}×{side}"
         )
 
 
