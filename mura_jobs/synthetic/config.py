@@ -1,4 +1,4 @@
-"""Configuration of the stage `synthesize`."""
+"""Configuration of the stages `synthesize` and `import-grid`."""
 
 from typing import Annotated, Literal
 
@@ -108,3 +108,35 @@ class SynthesizeConfig(SynthesizeSettings):
 
     label: Label
     """The label to make: its generator is read from `train-gan/LABEL`."""
+
+
+class ImportGridConfig(Config):
+    """From a picture of many generated images to a packed data set, in the place of `synthesize`."""
+
+    label: Label
+    """The label that all its images are meant to show."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """The picture, PNG or JPEG: a local path if it starts with `/`, else a key in the bucket."""
+
+    columns: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Images side by side (1 to 1000). The published StyleGAN2-ADA makes 30 × 16 of 256² pixels."""
+
+    rows: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Images below each other (1 to 1000)."""
+
+    images: Annotated[int, Field(ge=1)] | None = None
+    """Images in the grid, in reading order, where its last tiles are empty; by default all tiles."""
+
+    sharpen: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Sharpness after reducing to the data set's resolution, as Pillow's enhancer counts it (0 to 10): 1
+    leaves images as they are, 2 is the notebook's."""
+
+    gates: GatesConfig = GatesConfig()
+    """What an image must pass to be kept."""
+
+    shard_images: Annotated[int, Field(ge=1)] = 4096
+    """Images in one `.npy` file of the output."""
+
+    grid_images: Annotated[int, Field(ge=1, le=480)] = 64
+    """Images shown in `grids/fakes.png` (1 to 480)."""

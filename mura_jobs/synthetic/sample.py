@@ -24,18 +24,28 @@ def batches(images: int, batch: int, index: int, count: int) -> list[range]:
     return [range(start, start + batch) for start in range(0, images, batch)][index::count]
 
 
+def stream_of(seed: int, label: Label, number: int) -> torch.Generator:
+    """The stream that image `number` of a label is drawn from: first its z, then its noise."""
+    return torch_stream(seed, "synthesize", label, number)
+
+
+def draw_z(stream: torch.Generator) -> Tensor:
+    """A z, (512,), on the CPU."""
+    return torch.randn(Z_DIM, generator=stream)
+
+
 @torch.inference_mode()
 def sample(
     generator: Generator, numbers: range, *, seed: int, label: Label, psi: float, noise: Noise, device: str
 ) -> NDArray[np.uint8]:
     """The images of some numbers, uint8 (N, R, R).
 
-    z and, where it is random, the noise of image i come from the stream (seed, "synthesize", label, i).
+    z and, where it is random, the noise of image i come from its `stream_of`.
     """
     z, maps = [], []
     for number in numbers:
-        stream = torch_stream(seed, "synthesize", label, number)
-        z.append(torch.randn(Z_DIM, generator=stream))
+        stream = stream_of(seed, label, number)
+        z.append(draw_z(stream))
         if noise == "random":
             maps.append(generator.random_noise(1, stream))
     shown = [torch.cat(layer).to(device) for layer in zip(*maps, strict=True)] if maps else None

@@ -11,7 +11,7 @@ import numpy as np
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import InputError
-from mura_jobs.job.artifact import Artifact, Draft, Manifest, read_manifest, withdraw
+from mura_jobs.job.artifact import Artifact, Draft, read_manifest, withdraw
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions
 from mura_jobs.radiographs.packed import Packed
@@ -43,8 +43,11 @@ class _Source(NamedTuple):
     rows: list[Row]
 
 
-def export(config: ExportConfig, options: JobOptions, shutdown: Shutdown) -> Manifest:
+def export(config: ExportConfig, options: JobOptions, shutdown: Shutdown) -> str:
     """Write the files and a manifest of them, unless the same export lies there already.
+
+    Returns:
+        The URL of the export's folder.
 
     Raises:
         ArtifactMissing: the run has no such data set.
@@ -54,13 +57,14 @@ def export(config: ExportConfig, options: JobOptions, shutdown: Shutdown) -> Man
     """
     bucket = open_bucket(options.bucket, options.endpoint)
     target, prefix = _target(config, options, bucket)
+    where = f"{target.url.rstrip('/')}/{prefix}"
     places = sorted(set(config.sources))
     artifacts = {place: Artifact.open(bucket, f"runs/{options.run_id}/{place}") for place in places}
     inputs = {place: artifact.manifest.digest for place, artifact in artifacts.items()}
     found = read_manifest(target, prefix)
     if found is not None and not options.replace:
-        found.require_same(f"{target.url}/{prefix}", config.plain(), inputs)
-        return found
+        found.require_same(where, config.plain(), inputs)
+        return where
     if found is not None:
         withdraw(target, prefix)
     draft = Draft(target, prefix, stage="export", config=config.plain(), inputs=inputs, plain_names=True)
@@ -80,7 +84,8 @@ def export(config: ExportConfig, options: JobOptions, shutdown: Shutdown) -> Man
             draft.put_file(archive.name, archive)
         else:
             _put_folders(draft, sources, rows, shutdown)
-    return draft.publish({"images": len(rows), "synthetic": sum(map(is_synthetic, rows))})
+    draft.publish({"images": len(rows), "synthetic": sum(map(is_synthetic, rows))})
+    return where
 
 
 def _put_folders(draft: Draft, sources: list[_Source], rows: list[Row], shutdown: Shutdown) -> None:
@@ -109,7 +114,12 @@ def _load(config: ExportConfig, place: str, artifact: Artifact, scratch: Path) -
     packed = Packed.load(artifact, scratch / place)
     if config.split != "all":
         packed = packed.where(split=config.split)
-    return _Source(place, artifact.manifest.digest, packed, packed.index.to_dict("records"))
+    return _Source(
+        place,
+        artifact.manifest.digest,
+        packed,
+        [dict(zip(packed.index, row, strict=True)) for row in packed.index.itertuples(index=False)],
+    )
 
 
 def _require_no_copies(sources: list[_Source]) -> None:

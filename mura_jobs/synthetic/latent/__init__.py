@@ -1,0 +1,1 @@
+"""Looking into a generator: mixing styles, walking between images, truncation, and the w of a radiograph."""
