@@ -1,13 +1,14 @@
 """Checkpoints of a training: tensors as safetensors, the rest as JSON, published like any artifact."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 import json
+from typing import Any
 
 import safetensors.torch
 import torch
 
 from mura_jobs.bucket.base import Bucket
+from mura_jobs.gan.history import Best, History
 from mura_jobs.gan.state import TrainState
 from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, withdraw
 
@@ -15,14 +16,7 @@ KEPT = 2
 """Checkpoints that are kept: the newest, and one in case its bytes turn out damaged."""
 
 
-@dataclass
-class History:
-    """What a training has put on record so far."""
-
-    metrics: list[dict[str, float]] = field(default_factory=list)
-    """One line a tick."""
-    grids: dict[str, bytes] = field(default_factory=dict)
-    """PNG files by their names in the output."""
+BEST = "best.safetensors"
 
 
 class Checkpoints:
@@ -44,7 +38,14 @@ class Checkpoints:
                 self._bucket.write(key, data)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
         draft.put("state.safetensors", safetensors.torch.save(tensors))
-        record = {"images": state.images, "metrics": history.metrics, "grids": sorted(history.grids)}
+        record: dict[str, Any] = {
+            "images": state.images,
+            "metrics": history.metrics,
+            "grids": sorted(history.grids),
+        }
+        if history.best is not None:
+            record["best"] = {"kimg": history.best.kimg, "distance": history.best.distance}
+            draft.put(BEST, safetensors.torch.save(dict(history.best.weights)))
         draft.put("state.json", json.dumps(record, allow_nan=False).encode())
         draft.publish({"kimg": state.images / 1000})
         for older in self._complete()[:-KEPT]:
@@ -67,7 +68,15 @@ class Checkpoints:
         restore_tensors(state, safetensors.torch.load(artifact.read("state.safetensors")))
         state.images = record["images"]
         grids = {name: self._bucket.read(self._grid(name)) for name in record["grids"]}
-        return History(record["metrics"], grids)
+        best = None
+        if "best" in record:
+            best = Best(**record["best"], weights=safetensors.torch.load(artifact.read(BEST)))
+        return History(record["metrics"], grids, best)
+
+    def show(self, views: Mapping[str, bytes]) -> None:
+        """Lay pictures of the training beside the checkpoints, in place of older ones."""
+        for name, data in views.items():
+            self._bucket.write(f"{self._folder}/{name}", data)
 
     def clear(self) -> None:
         """Delete all of them, once the output is published."""

@@ -5,12 +5,13 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from mura_jobs.errors import ConfigError
+from mura_jobs.features.config import FeaturesConfig
 from mura_jobs.job.config import Config, Label
 
 T = TypeVar("T")
 
 Preset = Literal["auto", "paper256", "radiograph"]
-Augmentation = Literal["none", "b", "bg", "bgc", "radiograph"]
+Augmentation = Literal["none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "radiograph"]
 Precision = Literal["float32", "bfloat16"]
 
 Positive = Annotated[float, Field(gt=0)]
@@ -30,6 +31,18 @@ class InitialConfig(Config):
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """The sha256 (hex) of that file; of an output's generator it stands in its `manifest.json`."""
+
+
+class MetricsConfig(FeaturesConfig):
+    """How generated images are compared with real ones, at every snapshot and at the end."""
+
+    images: Annotated[int, Field(ge=8)] = 2000
+    """Generated images, and at most as many real ones (8 or more). Fréchet distances of other numbers can't
+    be compared."""
+
+    patience: Count | None = None
+    """Snapshots in a row without a smaller Fréchet distance after which training ends; null trains to the
+    end. The generator of the smallest distance is published either way."""
 
 
 class TrainGanSettings(Config):
@@ -74,8 +87,9 @@ class TrainGanSettings(Config):
     """Images over which the discriminator compares its features (minibatch standard deviation)."""
 
     augment: Augmentation | None = None
-    """Adaptive augmentation: `b` pixel blitting, `g` geometric, `c` colour; `radiograph` is integer shifts,
-    scaling, rotation by at most 10°, fractional shifts, brightness and contrast; `none` switches it off."""
+    """Adaptive augmentation: `b` pixel blitting, `g` geometric, `c` colour, `f` filtering by frequency bands,
+    `n` noise, and a last `c` for cutout; `radiograph` is integer shifts, scaling, rotation by at most 10°,
+    fractional shifts, brightness and contrast; `none` switches it off."""
 
     augment_target: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """Share by which real images with positive logits may outweigh the others, r_t, before augmentation
@@ -125,8 +139,21 @@ class TrainGanSettings(Config):
     checkpoint_minutes: Positive = 20.0
     """Minutes of training after which a checkpoint is due at the end of the tick."""
 
+    metrics: MetricsConfig = MetricsConfig()
+    """How far generated images are from real ones."""
+
+    diversity_alarm: Probability = 0.1
+    """Training stops with an error once images vary less than this share of how real ones do, at two
+    snapshots in a row (mode collapse; 0 to 1, 0 switches the alarm off)."""
+
     grid_images: Annotated[int, Field(ge=4, le=1024)] = 64
     """Images in a grid (4 to 1024)."""
+
+    @model_validator(mode="after")
+    def _patience_needs_distances(self) -> "TrainGanSettings":
+        if self.metrics.patience is not None and self.metrics.space == "none":
+            raise ValueError("metrics.patience waits for a distance; set metrics.space to other than none")
+        return self
 
     @model_validator(mode="after")
     def _freezes_what_is_given(self) -> "TrainGanSettings":

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from mura_jobs.gan.generator import Z_DIM, Generator
+from mura_jobs.job.distributed import gather_shares
 from mura_jobs.job.randomness import torch_stream
+from mura_jobs.job.world import World
 
 GENERATED_AT_ONCE = 32
 STRIP_ROWS = 4
@@ -21,19 +23,27 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "loss": ("loss_G", "loss_D_fake", "loss_D_real"),
     "augmentation": ("r_t", "p"),
     "regularisers": ("r1", "path_length"),
+    "Fréchet distance": ("frechet-distance/",),
+    "kernel distance": ("kernel-distance/",),
+    "coverage and diversity": ("density/", "coverage/", "diversity"),
 }
-"""Panels of the curves, with the measures that each shows."""
+"""Panels of the curves, with the measures that each shows; what ends in / goes on with a feature space."""
+
+
+def to_pixels(images_NCRR: Tensor) -> Tensor:
+    """Images in [-1, 1] to uint8. What is beyond -1 and 1 is black and white."""
+    return ((images_NCRR.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def grid_png(images_NCRR: Tensor, columns: int) -> bytes:
-    """Images in [-1, 1] side by side, as a PNG. What is beyond -1 and 1 is black and white."""
+    """Images in [-1, 1] side by side, as a PNG."""
     count, channels, side, _ = images_NCRR.shape
     rows = ceil(count / columns)
-    sheet = torch.full((channels, rows * side, columns * side), -1.0)
-    for place, image in enumerate(images_NCRR.float().cpu()):
+    sheet = torch.zeros((channels, rows * side, columns * side), dtype=torch.uint8)
+    for place, image in enumerate(to_pixels(images_NCRR).cpu()):
         top, left = place // columns * side, place % columns * side
         sheet[:, top : top + side, left : left + side] = image
-    pixels = ((sheet + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = sheet.permute(1, 2, 0).numpy()
     file = BytesIO()
     Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(file, "PNG")
     return file.getvalue()
@@ -45,12 +55,13 @@ def square_grid_png(images_NCRR: Tensor) -> bytes:
 
 
 @torch.inference_mode()
-def generated(generator: Generator, count: int, seed: int) -> Tensor:
-    """The same z at every call, with the stored noise: images (count, C, R, R)."""
+def generated(generator: Generator, count: int, seed: int, world: World) -> Tensor:
+    """The same z at every call, with the stored noise: images (count, C, R, R), made by all processes."""
     device = generator.mapping.w_avg.device
-    z = torch.randn(count, Z_DIM, generator=torch_stream(seed, "grid")).to(device)
+    z = torch.randn(count, Z_DIM, generator=torch_stream(seed, "grid"))[world.share(count)].to(device)
     noise = generator.constant_noise()
-    return torch.cat([generator(part, noise) for part in torch.split(z, GENERATED_AT_ONCE)])
+    share = torch.cat([generator(part, noise) for part in torch.split(z, GENERATED_AT_ONCE)])
+    return gather_shares(world, share, count)
 
 
 @torch.inference_mode()
@@ -68,16 +79,25 @@ def interpolation(generator: Generator, seed: int) -> Tensor:
 
 
 def curves_png(metrics: Sequence[Mapping[str, float]]) -> bytes:
-    """Losses, augmentation and regularisers over thousands of images."""
-    figure = Figure(figsize=(12, 3.2), layout="constrained")
+    """Every measure over thousands of images, one panel a kind."""
+    names = list(dict.fromkeys(name for line in metrics for name in line))
+    panels = {title: [name for name in names if name.startswith(wanted)] for title, wanted in PANELS.items()}
+    shown = {title: chosen for title, chosen in panels.items() if chosen}
+    columns = min(len(shown), 3)
+    rows = ceil(len(shown) / columns)
+    figure = Figure(figsize=(4 * columns, 3.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        for name in names:
+    every = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (title, chosen) in zip(every, shown.items(), strict=False):
+        for name in chosen:
             points = [(line["kimg"], line[name]) for line in metrics if name in line]
-            axes.plot([x for x, _ in points], [y for _, y in points], label=name, linewidth=1.2)
+            marker = "." if len(points) < len(metrics) else ""
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2, marker=marker)
         axes.set(title=title, xlabel="kimg")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize="small")
+    for axes in list(every)[len(shown) :]:
+        axes.set_visible(False)
     file = BytesIO()
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
     return file.getvalue()

@@ -10,22 +10,25 @@ import safetensors.torch
 import torch
 
 from mura_jobs.errors import ConfigError, InputError
-from mura_jobs.gan.checkpoint import Checkpoints, History
+from mura_jobs.features.space import open_space
+from mura_jobs.gan.checkpoint import Checkpoints
 from mura_jobs.gan.config import Recipe, TrainGanConfig, resolve
 from mura_jobs.gan.data import RealImages
+from mura_jobs.gan.history import History
 from mura_jobs.gan.layers import resolutions
 from mura_jobs.gan.load import CONFIG, WEIGHTS
 from mura_jobs.gan.pictures import (
     STRIP_STEPS,
     curves_png,
-    generated,
     grid_png,
     interpolation,
     square_grid_png,
 )
 from mura_jobs.gan.pretrained.transfer import start_from
+from mura_jobs.gan.snapshot import Observer
 from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import Step
+from mura_jobs.gan.tensorboard import FILE, events_file
 from mura_jobs.job.distributed import any_process, barrier
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
@@ -71,7 +74,8 @@ def run(config: TrainGanConfig, job: Job) -> None:
         job.events.emit("counts", images=len(chosen), batch=recipe.batch, kimg=config.kimg)
         if history is not None:
             job.events.emit("resumed", kimg=state.images / 1000)
-    training = _Training(config, recipe, job, data, state, checkpoints, history or History())
+    observer = Observer(config, data, open_space(config.metrics, job.bucket), job.world)
+    training = _Training(config, recipe, job, data, state, checkpoints, history or History(), observer)
     training.run()
     if job.world.is_main:
         training.publish()
@@ -90,12 +94,18 @@ class _Training:
     state: TrainState
     checkpoints: Checkpoints
     history: History
+    observer: Observer
 
     def __post_init__(self) -> None:
         self.images = ceil(self.config.kimg * 1000 / self.recipe.batch) * self.recipe.batch
         self.step = Step(self.recipe, self.config, self.job.world)
         self.saved_at = self.ticked_at = monotonic()
         self.ticked_images = self.state.images
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all images were seen, or distances have stopped to fall."""
+        return self.state.images >= self.images or self.observer.is_patience_over(self.history)
 
     def run(self) -> None:
         """Train to the end."""
@@ -108,12 +118,12 @@ class _Training:
         shown: dict[str, float] = {}
         with job.events.progress(self.images, "img", f"train-gan {self.config.label}") as bar:
             bar.start_at(state.images)
-            while state.images < self.images:
+            while not self.is_over:
                 self.step(state, self.data.batch(state.images, rows, batch))
                 if self._tick() > self._tick(batch) or state.images == self.images:
                     shown = self._end_tick()
                 bar.advance(batch, **shown)
-                if self._is_asked_to_stop() and state.images < self.images:
+                if self._is_asked_to_stop() and not self.is_over:
                     self._require_finite()
                     self._save()
                     job.shutdown.requested = True  # every process stops, whichever was asked
@@ -122,17 +132,33 @@ class _Training:
     def publish(self) -> None:
         """Put and publish the output. Main process only."""
         output, history = self.job.output, self.history
-        weights = {name: value.cpu().contiguous() for name, value in self.state.G_ema.state_dict().items()}
+        best = history.best
+        generator = self.state.G_ema
+        if best is not None:
+            generator.load_state_dict(best.weights)
+        weights = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}
         output.put(WEIGHTS, safetensors.torch.save(weights))
         output.put(CONFIG, json.dumps(self.recipe.plain(), indent=1).encode())
         output.put("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history.metrics).encode())
-        output.put("curves.png", curves_png(history.metrics))
-        strip = grid_png(interpolation(self.state.G_ema, self.config.seed), STRIP_STEPS)
+        for name, data in self._views().items():
+            output.put(name, data)
+        strip = grid_png(interpolation(generator, self.config.seed), STRIP_STEPS)
         for name, data in {**history.grids, "grids/interpolation.png": strip}.items():
             output.put(name, data)
+        kimg = self.state.images / 1000
         output.publish(
-            {"kimg": self.state.images / 1000, "images": len(self.data.images), **history.metrics[-1]}
+            {
+                "kimg": kimg,
+                "generator_kimg": kimg if best is None else best.kimg,
+                "images": len(self.data.images),
+                **history.metrics[-1],
+            }
         )
+
+    def _views(self) -> dict[str, bytes]:
+        """The record so far, to look at."""
+        history = self.history
+        return {"curves.png": curves_png(history.metrics), FILE: events_file(history.metrics, history.grids)}
 
     def _tick(self, ago: int = 0) -> int:
         """The tick's number, of the image that was seen so many images ago."""
@@ -154,7 +180,6 @@ class _Training:
             "r_t": float(state.r_t),
             "p": float(state.p),
         }
-        self.history.metrics.append(line)
         if self.job.world.is_main and line["p"] >= ALARM_P > self._previous("p"):
             self.job.events.emit(
                 "warning",
@@ -162,10 +187,12 @@ class _Training:
                 message=f"augmentation probability reached {ALARM_P}: generated images may show "
                 "augmentations; more training images, mirror or a larger gamma would help",
             )
-        if done or tick % self.config.snapshot_ticks == 0:
-            name = f"grids/fakes-{state.images / 1000:010.3f}.png"
-            images = generated(state.G_ema, self.config.grid_images, self.config.seed)
-            self.history.grids[name] = square_grid_png(images)
+        is_snapshot = done or tick % self.config.snapshot_ticks == 0
+        if is_snapshot:
+            self.observer.look(state, self.history, line)
+        self.history.metrics.append(line)
+        if is_snapshot and not self.is_over and self.job.world.is_main:
+            self.checkpoints.show(self._views())
         now = monotonic()
         due = tick % self.config.checkpoint_ticks == 0
         # Processes may disagree about the time, so that each asks the others.
@@ -182,7 +209,7 @@ class _Training:
         return {"s/kimg": seconds_per_kimg, **shown, "GiB": memory}
 
     def _previous(self, name: str) -> float:
-        return self.history.metrics[-2][name] if len(self.history.metrics) > 1 else 0.0
+        return self.history.metrics[-1][name] if self.history.metrics else 0.0
 
     def _require_finite(self) -> None:
         if self.state.broken.item():

@@ -51,6 +51,7 @@ def settings(**changes: Any) -> TrainGanSettings:  # noqa: ANN401 - fields of se
         "checkpoint_ticks": 1,
         "grid_images": 4,
         "augment_initial": 0.5,
+        "metrics": {"space": "none"},
     }
     return TrainGanSettings.parse(values | changes)
 

@@ -69,6 +69,7 @@ def test_the_output_holds_a_generator_and_what_to_look_at(uninterrupted: Artifac
         "config.json",
         "metrics.jsonl",
         "curves.png",
+        "tensorboard/events.out.tfevents.0.training",
         "grids/reals.png",
         "grids/interpolation.png",
         "grids/fakes-000000.032.png",
@@ -187,3 +188,21 @@ def test_a_bucket_that_is_gone_is_not_a_divergence(tmp_path: Path, monkeypatch: 
     with pytest.raises(BucketError) as error:
         train(bucket, config())
     assert error.value.exit_code == 1
+
+
+METRICS = {"space": "efficientnet-lite0", "images": 8, "patience": 1}
+
+
+def test_patience_ends_a_training_which_resumes_exactly(tmp_path: Path) -> None:
+    """Distances, the best generator and the early end are the same after a stop between the snapshots."""
+    chosen = config(metrics=METRICS, kimg=0.32, snapshot_ticks=1, learning_rate=0.05)
+    whole = train(bucket_with_images(tmp_path / "whole"), chosen)
+    lines = [json.loads(line) for line in whole.read("metrics.jsonl").splitlines()]
+    distances = [line["frechet-distance/efficientnet-lite0"] for line in lines]
+    assert lines[-1]["kimg"] < 0.32, "distances of a training this wild don't fall twenty times in a row"
+    assert distances[-1] > min(distances)
+    assert whole.manifest.summary["generator_kimg"] == lines[distances.index(min(distances))]["kimg"]
+    bucket = bucket_with_images(tmp_path / "stopped")
+    with pytest.raises(Stopped):
+        train(bucket, chosen, StopAfter(6))
+    assert train(bucket, chosen).manifest.objects == whole.manifest.objects

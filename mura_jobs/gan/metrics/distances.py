@@ -34,7 +34,9 @@ def frechet_distance(real_ND: Features, fake_MD: Features) -> float:
     ||mean difference||² + tr(S_r + S_f - 2 (S_r S_f)^½) (Heusel et al. 2017, eq. 6). It shrinks with the
     number of images, so that only figures from equal numbers may be compared.
     """
-    metric = FrechetInceptionDistance(feature=_Given(real_ND.shape[1])).set_dtype(torch.float64)
+    # the features are those of all processes already: nothing is to be exchanged
+    metric = FrechetInceptionDistance(feature=_Given(real_ND.shape[1]), sync_on_compute=False)
+    metric.set_dtype(torch.float64)
     metric.update(torch.from_numpy(real_ND).double(), real=True)
     metric.update(torch.from_numpy(fake_MD).double(), real=False)
     # rounding takes the distance of a set to itself a little below 0
