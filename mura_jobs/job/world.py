@@ -30,3 +30,7 @@ class World:
             raise ConfigError(f"a world batch of {batch} can't be shared evenly by {self.size} processes")
         share = batch // self.size
         return slice(self.rank * share, (self.rank + 1) * share)
+
+    def share(self, count: int) -> slice:
+        """The contiguous part of `count` things that is this process's; parts differ by at most one."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
