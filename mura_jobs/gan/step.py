@@ -157,7 +157,7 @@ class Step:
     def _augment(self, state: TrainState, phase: str, images_NCHW: Tensor) -> Tensor:
         pipe = pipe_of(self.recipe.augment, images_NCHW.shape[1])
         batch = self.recipe.batch
-        draws = Draws(batch, self.world.rows(batch), self._stream(state, f"augment {phase}"))
+        draws = Draws(batch, self.world.rows(batch), self._stream(state, f"augment {phase}"), state.p.device)
         return augment(images_NCHW, pipe, state.p, draws)
 
     def _stream(self, state: TrainState, purpose: str) -> torch.Generator:

@@ -12,11 +12,12 @@ from mura_jobs.gan.augment.geometry import SYM6, inverse_transform, warp
 from mura_jobs.gan.augment.pipeline import augment
 from mura_jobs.gan.augment.presets import Pipe, pipe_of
 
+CPU = torch.device("cpu")
 MANY = 20_000
 
 
 def draws(count: int, seed: int = 0, rows: slice | None = None) -> Draws:
-    return Draws(count, rows or slice(0, count), torch.Generator().manual_seed(seed))
+    return Draws(count, rows or slice(0, count), torch.Generator().manual_seed(seed), CPU)
 
 
 def geometry(pipe: Pipe, p: float = 1.0, count: int = MANY, width: int = 32) -> Tensor:

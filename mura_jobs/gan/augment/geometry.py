@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mura_jobs.gan.augment.draws import Draws
+from mura_jobs.gan.augment.mirror import mirrored
 from mura_jobs.gan.augment.presets import Pipe
 
 SYM6 = (
@@ -109,13 +110,12 @@ def _resamplers(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Te
         down[pixel, 2 * pixel : 2 * pixel + len(SYM6)] = SYM6
     up = np.zeros((2 * size, size))
     reach = MARGIN + 1
-    for pixel in range(-reach, size + reach):
-        mirrored = pixel % (2 * size)
-        mirrored = min(mirrored, 2 * size - 1 - mirrored)
+    places = np.arange(-reach, size + reach)
+    for place, pixel in zip(places.tolist(), mirrored(places, size), strict=True):
         for tap, value in enumerate(SYM6):
-            sample = 2 * pixel + tap - MARGIN
+            sample = 2 * place + tap - MARGIN
             if 0 <= sample < 2 * size:
-                up[sample, mirrored] += value
+                up[sample, pixel] += value
     return (
         torch.tensor(up * sqrt(2), dtype=dtype, device=device),
         torch.tensor(down / sqrt(2), dtype=dtype, device=device),

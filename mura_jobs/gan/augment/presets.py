@@ -36,11 +36,20 @@ class Pipe:
     """Rotation about the grey axis, uniformly up to 180°. Nothing for one channel."""
     saturation: bool = False
     """Scaling across the grey axis by 2^N(0, 1). Nothing for one channel."""
+    filter: bool = False
+    """Each of four frequency bands amplified by 2^N(0, filter_log2²), the expected power kept."""
+    noise: bool = False
+    """Addition of noise of a standard deviation that is half-normal, |N(0, noise_std²)|."""
+    cutout: bool = False
+    """A square of `cutout_share` of the width set to middle grey, its centre anywhere in the image."""
     rotate_degrees: float = 180.0
     shift_share: float = 0.125
     scale_log2: float = 0.2
     brightness_std: float = 0.2
     contrast_log2: float = 0.5
+    filter_log2: float = 1.0
+    noise_std: float = 0.1
+    cutout_share: float = 0.5
 
 
 _B = {"flip": True, "rotate90": True, "shift": True}
@@ -51,17 +60,13 @@ _C = {"brightness": True, "contrast": True, "hue": True, "saturation": True}
 def pipe_of(name: Augmentation, image_channels: int) -> Pipe:
     """The pipeline of a preset.
 
-    A luma flip belongs to `bgc` for colour images only: of a radiograph it makes an inverted film.
+    Each letter of a name adds operations, in the order of `bgcfnc`. A luma flip is among them for colour
+    images only: of a radiograph it makes an inverted film.
     """
+    if name == "none":
+        return Pipe()
+    if name == "radiograph":
+        return Pipe(shift=True, **_G, brightness=True, contrast=True, rotate_degrees=10.0)
     colour = _C | {"luma_flip": image_channels > 1}
-    match name:
-        case "none":
-            return Pipe()
-        case "b":
-            return Pipe(**_B)
-        case "bg":
-            return Pipe(**_B, **_G)
-        case "bgc":
-            return Pipe(**_B, **_G, **colour)
-        case "radiograph":
-            return Pipe(shift=True, **_G, brightness=True, contrast=True, rotate_degrees=10.0)
+    letters = (_B, _G, colour, {"filter": True}, {"noise": True}, {"cutout": True})
+    return Pipe(**{flag: value for flags in letters[: len(name)] for flag, value in flags.items()})
