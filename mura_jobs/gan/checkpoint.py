@@ -1,77 +1,65 @@
-"""Checkpoints of a training: tensors as safetensors, the rest as JSON, published like any artifact."""
+"""Checkpoints of a GAN's training: its state, and its history with the pictures made so far."""
 
 from collections.abc import Mapping
-import json
+from hashlib import sha256
 from typing import Any
 
-import safetensors.torch
 import torch
+from torch import Tensor
 
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.errors import InputError
 from mura_jobs.gan.history import Best, History
 from mura_jobs.gan.state import TrainState
-from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, withdraw
+from mura_jobs.job.checkpoint import Checkpoints
+from mura_jobs.job.job import Job
 
-KEPT = 2
-"""Checkpoints that are kept: the newest, and one in case its bytes turn out damaged."""
-
-
-BEST = "best.safetensors"
+BEST = "best."
+"""What the names of the best generator's tensors begin with."""
 
 
-class Checkpoints:
-    """The checkpoints of one output, in the folder `checkpoints` beside it."""
+class GanCheckpoints:
+    """The checkpoints of a job's output, and beside them, each stored once, the grids that they name."""
 
-    def __init__(self, bucket: Bucket, output: Draft) -> None:
-        self._bucket = bucket
-        self._output = output
-        self._folder = f"{output.prefix}/checkpoints"
+    def __init__(self, job: Job) -> None:
+        self._bucket = job.bucket
+        self._folder = f"{job.output.prefix}/checkpoints"
+        self._checkpoints = Checkpoints(job)
 
     def save(self, state: TrainState, history: History) -> str:
-        """Publish a checkpoint, then delete all but the newest few. Returns its prefix."""
-        output = self._output
-        prefix = f"{self._folder}/kimg-{state.images / 1000:010.3f}"
-        draft = Draft(self._bucket, prefix, stage=output.stage, config=output.config, inputs=output.inputs)
+        """Publish a checkpoint. Returns its prefix."""
         for name, data in history.grids.items():
-            key = self._grid(name)
-            if not self._bucket.exists(key):
-                self._bucket.write(key, data)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
-        draft.put("state.safetensors", safetensors.torch.save(tensors))
+            if not self._bucket.exists(self._grid(name)):
+                self._bucket.write(self._grid(name), data)
+        tensors = state.tensors()
         record: dict[str, Any] = {
             "images": state.images,
             "metrics": history.metrics,
-            "grids": sorted(history.grids),
+            "grids": {name: sha256(data).hexdigest() for name, data in sorted(history.grids.items())},
         }
         if history.best is not None:
             record["best"] = {"kimg": history.best.kimg, "distance": history.best.distance}
-            draft.put(BEST, safetensors.torch.save(dict(history.best.weights)))
-        draft.put("state.json", json.dumps(record, allow_nan=False).encode())
-        draft.publish({"kimg": state.images / 1000})
-        for older in self._complete()[:-KEPT]:
-            withdraw(self._bucket, older)
-        return prefix
+            tensors |= {BEST + name: tensor for name, tensor in history.best.weights.items()}
+        return self._checkpoints.save(f"kimg-{state.images / 1000:010.3f}", tensors, record)
 
     def restore(self, state: TrainState) -> History | None:
-        """Continue from the newest complete checkpoint; None where there is none.
+        """Continue from the newest checkpoint that is sound; None where there is none.
 
         Raises:
             ConfigError: it was made with another configuration or from other inputs.
-            InputError: its bytes are damaged.
+            InputError: no checkpoint is sound, or a grid is damaged.
         """
-        complete = self._complete()
-        if not complete:
+        checkpoint = self._checkpoints.newest()
+        if checkpoint is None:
             return None
-        artifact = Artifact.open(self._bucket, complete[-1])
-        artifact.manifest.require_same(artifact.prefix, self._output.config, self._output.inputs)
-        record = json.loads(artifact.read("state.json"))
-        restore_tensors(state, safetensors.torch.load(artifact.read("state.safetensors")))
+        tensors, record = checkpoint.tensors, checkpoint.record
+        best = {name.removeprefix(BEST): tensors.pop(name) for name in list(tensors) if name.startswith(BEST)}
+        restore_tensors(state, tensors)
         state.images = record["images"]
-        grids = {name: self._bucket.read(self._grid(name)) for name in record["grids"]}
-        best = None
-        if "best" in record:
-            best = Best(**record["best"], weights=safetensors.torch.load(artifact.read(BEST)))
-        return History(record["metrics"], grids, best)
+        return History(
+            record["metrics"],
+            {name: self._read_grid(name, digest) for name, digest in record["grids"].items()},
+            Best(**record["best"], weights=best) if best else None,
+        )
 
     def show(self, views: Mapping[str, bytes]) -> None:
         """Lay pictures of the training beside the checkpoints, in place of older ones."""
@@ -79,22 +67,24 @@ class Checkpoints:
             self._bucket.write(f"{self._folder}/{name}", data)
 
     def clear(self) -> None:
-        """Delete all of them, once the output is published."""
-        for prefix in self._complete():
-            withdraw(self._bucket, prefix)
-        self._bucket.delete(entry.key for entry in list(self._bucket.list(f"{self._folder}/")))
-
-    def _complete(self) -> list[str]:
-        """Prefixes of the published ones, oldest first."""
-        keys = [entry.key for entry in self._bucket.list(f"{self._folder}/kimg-")]
-        return sorted(key.removesuffix(f"/{MANIFEST}") for key in keys if key.endswith(f"/{MANIFEST}"))
+        """Delete everything, once the output is published."""
+        self._checkpoints.clear()
 
     def _grid(self, name: str) -> str:
         return f"{self._folder}/{name}"
 
+    def _read_grid(self, name: str, digest: str) -> bytes:
+        data = self._bucket.read(self._grid(name))
+        if sha256(data).hexdigest() != digest:
+            raise InputError(
+                f"{self._grid(name)} is damaged: its sha256 is not {digest}, as the checkpoint says; put the "
+                "picture back from a copy, or start again with --replace"
+            )
+        return data
+
 
 @torch.no_grad()
-def restore_tensors(state: TrainState, saved: Mapping[str, torch.Tensor]) -> None:
+def restore_tensors(state: TrainState, saved: Mapping[str, Tensor]) -> None:
     """Copy saved tensors into a state's own."""
     own = state.tensors()
     assert own.keys() == saved.keys(), sorted(own.keys() ^ saved.keys())

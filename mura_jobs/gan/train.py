@@ -11,7 +11,7 @@ import torch
 
 from mura_jobs.errors import ConfigError, InputError
 from mura_jobs.features.space import open_space
-from mura_jobs.gan.checkpoint import Checkpoints
+from mura_jobs.gan.checkpoint import GanCheckpoints
 from mura_jobs.gan.config import Recipe, TrainGanConfig, resolve
 from mura_jobs.gan.data import RealImages
 from mura_jobs.gan.history import History
@@ -64,7 +64,7 @@ def run(config: TrainGanConfig, job: Job) -> None:
     recipe = resolve(config, packed.resolution, 1, job.world.size)
     data = RealImages.place(chosen.images(), mirror=config.mirror, seed=config.seed, world=job.world)
     state = TrainState.fresh(recipe, config, torch.device(job.world.device))
-    checkpoints = Checkpoints(job.bucket, job.output)
+    checkpoints = GanCheckpoints(job)
     history = checkpoints.restore(state)
     if history is None and config.initial is not None:
         for name, fitted in start_from(state, config.initial, job.bucket, config.freeze_d).items():
@@ -92,7 +92,7 @@ class _Training:
     job: Job
     data: RealImages
     state: TrainState
-    checkpoints: Checkpoints
+    checkpoints: GanCheckpoints
     history: History
     observer: Observer
 

@@ -135,14 +135,29 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
         train(bucket, config(gamma=3.0))
 
 
-def test_a_damaged_checkpoint_is_not_trained_on(tmp_path: Path) -> None:
+def damage(bucket: Bucket, place: str, ending: str) -> None:
+    for entry in list(bucket.list(place)):
+        if entry.key.endswith(ending):
+            bucket.write(entry.key, bucket.read(entry.key)[:-1] + b"\x7f")
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, uninterrupted: Artifact) -> None:
+    """And the result is the same. With all of them damaged, or a grid, there is nothing to go on with."""
+    place = f"runs/r/{PLACE}/checkpoints"
     bucket = bucket_with_images(tmp_path)
     with pytest.raises(Stopped):
-        train(bucket, config(), StopAfter(5))
-    for entry in list(bucket.list(f"runs/r/{PLACE}/checkpoints")):
-        if entry.key.endswith(".safetensors"):
-            bucket.write(entry.key, bucket.read(entry.key)[:-1] + b"\x7f")
-    with pytest.raises(InputError, match="damaged"):
+        train(bucket, config(), StopAfter(9))
+    damage(bucket, f"{place}/kimg-000000.036", ".safetensors")
+    assert train(bucket, config()).manifest.objects == uninterrupted.manifest.objects
+
+
+@pytest.mark.parametrize(("folder", "ending"), [("kimg", ".safetensors"), ("grids", ".png")])
+def test_damage_without_a_way_back_is_named(tmp_path: Path, folder: str, ending: str) -> None:
+    bucket = bucket_with_images(tmp_path)
+    with pytest.raises(Stopped):
+        train(bucket, config(), StopAfter(9))
+    damage(bucket, f"runs/r/{PLACE}/checkpoints/{folder}", ending)
+    with pytest.raises(InputError, match=f"{folder}.*damaged"):
         train(bucket, config())
 
 
