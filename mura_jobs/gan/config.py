@@ -1,6 +1,6 @@
 """Configuration of the stage `train-gan`, its presets, and what they resolve to."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
@@ -163,10 +163,16 @@ class TrainGanSettings(Config):
 
 
 class TrainGanConfig(TrainGanSettings):
-    """A generator for one label."""
+    """A generator for one label, or for both."""
 
-    label: Label
-    """The label whose training images are learned."""
+    label: Label | Literal["both"]
+    """The label whose training images are learned; `both` makes one label-conditional generator, which learns
+    from all images and draws either label."""
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels whose images are learned; several are the classes of a conditional generator."""
+        return get_args(Label) if self.label == "both" else (self.label,)
 
 
 class NetworkConfig(Config):
@@ -193,6 +199,8 @@ class Recipe(Config):
     """All numbers of one training, none left open."""
 
     network: NetworkConfig
+    classes: tuple[Label, ...]
+    """Labels of a conditional network, in the order of its one-hot codes; empty for an unconditional one."""
     batch: Count
     """Images a step over all devices together."""
     learning_rate: Positive
@@ -202,8 +210,14 @@ class Recipe(Config):
     augment: Augmentation
 
 
-def resolve(settings: TrainGanSettings, resolution: int, image_channels: int, world_size: int) -> Recipe:
-    """What the settings mean for this resolution and number of processes.
+def resolve(
+    settings: TrainGanSettings,
+    resolution: int,
+    image_channels: int,
+    world_size: int,
+    classes: tuple[Label, ...] = (),
+) -> Recipe:
+    """What the settings mean for this resolution, number of processes, and labels of a conditional network.
 
     Raises:
         ConfigError: the batch can't be shared out in whole minibatch-std groups, or more blocks are to be
@@ -229,13 +243,14 @@ def resolve(settings: TrainGanSettings, resolution: int, image_channels: int, wo
         network=NetworkConfig(
             resolution=resolution,
             image_channels=image_channels,
-            labels=0,
+            labels=len(classes),
             channel_base=_or(settings.channel_base, 16384 if resolution < 512 else 32768),
             channel_max=_or(settings.channel_max, 512),
             mapping_layers=_or(settings.mapping_layers, 8 if paper else 2),
             minibatch_std_group=group,
             precision=settings.precision,
         ),
+        classes=classes,
         batch=batch,
         learning_rate=_or(settings.learning_rate, 0.0025 if paper or resolution < 1024 else 0.002),
         gamma=_or(settings.gamma, 1.0 if paper else 0.0002 * resolution**2 / batch),

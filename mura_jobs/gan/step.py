@@ -48,22 +48,24 @@ class Step:
     settings: TrainGanSettings
     world: World
 
-    def __call__(self, state: TrainState, real_NCHW: Tensor) -> None:
+    def __call__(self, state: TrainState, real_NCHW: Tensor, label_NL: Tensor | None = None) -> None:
         """Train on one batch.
 
         Args:
             state: changed in place.
             real_NCHW: this process's rows of the world batch, in [-1, 1].
+            label_NL: their labels, one-hot, for conditional networks. Fakes get the same, so that both have
+                them as often as the data.
         """
         index = state.images // self.recipe.batch
         with _only(state.G, state.D):
-            self.generator_main(state)
+            self.generator_main(state, label_NL)
             if self.settings.path_length_weight > 0 and index % self.settings.path_length_interval == 0:
-                self.generator_regulariser(state)
+                self.generator_regulariser(state, label_NL)
         with _only(state.D, state.G, self.frozen(state.D)):
-            self.discriminator_main(state, real_NCHW)
+            self.discriminator_main(state, real_NCHW, label_NL)
             if index % self.settings.r1_interval == 0:
-                self.discriminator_regulariser(state, real_NCHW)
+                self.discriminator_regulariser(state, real_NCHW, label_NL)
         if (index + 1) % ADAPTATION_INTERVAL == 0:
             self.adapt(state)
         decay = ema_decay(self.recipe.batch, state.images, self.recipe.ema_kimg, self.recipe.ema_rampup)
@@ -75,21 +77,22 @@ class Step:
         count = self.settings.freeze_d
         return [D.fromrgb, *D.blocks[:count]] if count else []
 
-    def generator_main(self, state: TrainState) -> None:
+    def generator_main(self, state: TrainState, label_NL: Tensor | None) -> None:
         """Gmain: fakes should look real."""
-        fake, _, w_mean = self._fake(state, "Gmain", self.recipe.batch)
-        loss = generator_loss(state.D(self._augment(state, "Gmain", fake)))
+        fake, _, w_mean = self._fake(state, "Gmain", self.recipe.batch, label_NL)
+        loss = generator_loss(state.D(self._augment(state, "Gmain", fake), label_NL))
         torch.autograd.backward(loss)
         shared = {"loss": loss.detach(), "w": w_mean.detach()}
         self._update(state, state.G, state.adam_g, shared)
         state.G.mapping.w_avg.lerp_(shared["w"], 1 - W_AVG_DECAY)
         state.measure(loss_G=shared["loss"])
 
-    def generator_regulariser(self, state: TrainState) -> None:
+    def generator_regulariser(self, state: TrainState, label_NL: Tensor | None) -> None:
         """Greg: a step in w should change images by the same amount everywhere."""
         # Whole minibatch-std groups are not needed here: D takes no part.
         batch = max(self.recipe.batch // PATH_LENGTH_SHARE, self.world.size)
-        fake, ws, _ = self._fake(state, "Greg", batch)
+        some = None if label_NL is None else label_NL[::PATH_LENGTH_SHARE]
+        fake, ws, _ = self._fake(state, "Greg", batch, some)
         stream = self._stream(state, "path length")
         direction = torch.randn(batch, *fake.shape[1:], generator=stream)[self.world.rows(batch)]
         lengths = path_lengths(fake, ws, direction.to(fake))
@@ -101,15 +104,15 @@ class Step:
         state.path_length_mean.lerp_(shared["length"], PATH_LENGTH_DECAY)
         state.measure(path_length=shared["length"])
 
-    def discriminator_main(self, state: TrainState, real_NCHW: Tensor) -> None:
+    def discriminator_main(self, state: TrainState, real_NCHW: Tensor, label_NL: Tensor | None) -> None:
         """Dmain: tell fakes from reals."""
         with torch.no_grad():
-            fake, _, _ = self._fake(state, "Dmain", self.recipe.batch)
+            fake, _, _ = self._fake(state, "Dmain", self.recipe.batch, label_NL)
             fake = self._augment(state, "Dmain fake", fake)
-        fake_logits = state.D(fake)
+        fake_logits = state.D(fake, label_NL)
         fake_loss = discriminator_fake_loss(fake_logits)
         torch.autograd.backward(fake_loss)
-        real_logits = state.D(self._augment(state, "Dmain real", real_NCHW))
+        real_logits = state.D(self._augment(state, "Dmain real", real_NCHW), label_NL)
         real_loss = discriminator_real_loss(real_logits)
         torch.autograd.backward(real_loss)
         shared = {
@@ -123,10 +126,12 @@ class Step:
         state.sign_sum += shared["sign_real"]
         state.measure(**shared)
 
-    def discriminator_regulariser(self, state: TrainState, real_NCHW: Tensor) -> None:
+    def discriminator_regulariser(
+        self, state: TrainState, real_NCHW: Tensor, label_NL: Tensor | None
+    ) -> None:
         """Dreg: D should be flat around reals."""
         real = real_NCHW.detach().requires_grad_()
-        penalty = r1_penalty(real, state.D(self._augment(state, "Dreg", real))).mean()
+        penalty = r1_penalty(real, state.D(self._augment(state, "Dreg", real), label_NL)).mean()
         torch.autograd.backward(penalty * (self.recipe.gamma / 2 * self.settings.r1_interval))
         shared = {"r1": penalty.detach()}
         self._update(state, state.D, state.adam_d, shared)
@@ -140,7 +145,9 @@ class Step:
             step = self.recipe.batch * ADAPTATION_INTERVAL / (self.settings.augment_kimg * 1000)
             state.p.add_((state.r_t - self.settings.augment_target).sign() * step).clamp_(min=0)
 
-    def _fake(self, state: TrainState, phase: str, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _fake(
+        self, state: TrainState, phase: str, batch: int, label_NL: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """This process's rows of a world batch of fakes: images, their w for each layer, the mean w."""
         stream, rows, G = self._stream(state, phase), self.world.rows(batch), state.G
         device = state.p.device
@@ -150,7 +157,9 @@ class Step:
         crossover = torch.randint(1, layers, (batch,), generator=stream)[rows]
         is_second = mixed[:, None] & (torch.arange(layers) >= crossover[:, None])
         noise = [maps[rows].to(device) for maps in G.random_noise(batch, stream)]
-        w = G.mapping(z.flatten(0, 1)).unflatten(0, (-1, 2))
+        # both z of an image have its label
+        twice = None if label_NL is None else label_NL.repeat_interleave(2, dim=0)
+        w = G.mapping(z.flatten(0, 1), twice).unflatten(0, (-1, 2))
         ws = torch.where(is_second.to(device)[:, :, None], w[:, 1:], w[:, :1])
         return G.synthesis(ws, noise), ws, w[:, 0].mean(0)
 
