@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mura_jobs.errors import InputError
+from mura_jobs.errors import ConfigError, InputError
+from mura_jobs.gan.config import Recipe
 from mura_jobs.gan.history import Best, History
 from mura_jobs.gan.state import TrainState
 from mura_jobs.job.checkpoint import Checkpoints
+from mura_jobs.job.config import differences
 from mura_jobs.job.job import Job
 
 BEST = "best."
@@ -20,7 +22,8 @@ BEST = "best."
 class GanCheckpoints:
     """The checkpoints of a job's output, and beside them, each stored once, the grids that they name."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, recipe: Recipe) -> None:
+        self._recipe = recipe.plain()
         self._bucket = job.bucket
         self._folder = f"{job.output.prefix}/checkpoints"
         self._checkpoints = Checkpoints(job)
@@ -33,6 +36,7 @@ class GanCheckpoints:
         tensors = state.tensors()
         record: dict[str, Any] = {
             "images": state.images,
+            "recipe": self._recipe,
             "metrics": history.metrics,
             "grids": {name: sha256(data).hexdigest() for name, data in sorted(history.grids.items())},
         }
@@ -45,13 +49,20 @@ class GanCheckpoints:
         """Continue from the newest checkpoint that is sound; None where there is none.
 
         Raises:
-            ConfigError: it was made with another configuration or from other inputs.
+            ConfigError: it was made with another configuration, from other inputs, or by a number of
+                processes for which presets say other things.
             InputError: no checkpoint is sound, or a grid is damaged.
         """
         checkpoint = self._checkpoints.newest()
         if checkpoint is None:
             return None
         tensors, record = checkpoint.tensors, checkpoint.record
+        changed = differences(record["recipe"], self._recipe)
+        if changed:
+            raise ConfigError(
+                "the checkpoint was trained with other numbers, which presets take from the number of "
+                f"processes: {'; '.join(changed)}. Start as many processes as before, or set these values"
+            )
         best = {name.removeprefix(BEST): tensors.pop(name) for name in list(tensors) if name.startswith(BEST)}
         restore_tensors(state, tensors)
         state.images = record["images"]

@@ -1,7 +1,10 @@
-"""Real images for the discriminator: all of them in memory as uint8, in an order that the seed fixes."""
+"""Real images for the discriminator, in an order that the seed fixes."""
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +13,71 @@ from torch import Tensor
 
 from mura_jobs.job.randomness import numpy_stream
 from mura_jobs.job.world import World
+from mura_jobs.radiographs.packed import Packed
 
-DEVICE_SHARE = 0.25
-"""Share of a GPU's memory that the images may take; more of them stay in the host's."""
+MEMORY_SHARE = 0.25
+"""Share of the device's memory that the images may take. More of them stay memory-mapped on the disk."""
+
+Rows = NDArray[np.int64]
+
+
+class Mapped:
+    """Images that stay on the disk: while a batch is trained on, a thread reads the next one."""
+
+    def __init__(self, packed: Packed, device: torch.device) -> None:
+        self._packed = packed
+        self._device = device
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="real-images")
+        self._ahead: tuple[Rows, Future[Tensor]] | None = None
+
+    def take(self, rows: Rows, following: Callable[[], Rows]) -> Tensor:
+        """Images of some rows, uint8 (n, 1, R, R), on the device; `following` says which come next."""
+        if self._ahead is not None and np.array_equal(self._ahead[0], rows):
+            images = self._ahead[1].result()
+        else:
+            images = self._read(rows)
+        expected = following()
+        self._ahead = expected, self._thread.submit(self._read, expected)
+        return images.to(self._device, non_blocking=True)
+
+    def _read(self, rows: Rows) -> Tensor:
+        images = torch.from_numpy(self._packed.images(rows))[:, None]
+        return images.pin_memory() if self._device.type == "cuda" else images
 
 
 @dataclass(frozen=True)
 class RealImages:
     """The training images, and which of them a batch has."""
 
-    images: Tensor
-    """uint8, (n, C, R, R), on the device or in pinned host memory."""
+    packed: Packed
+    store: Tensor | Mapped
+    """All of them, uint8 (n, 1, R, R), on the device if they fit there."""
     mirror: bool
     """Whether there is also a flipped copy of each."""
     seed: int
     device: torch.device
 
     @classmethod
-    def place(cls, images_NRR: NDArray[np.uint8], *, mirror: bool, seed: int, world: World) -> "RealImages":
-        """Put grey images where the training reads them fastest: on the device if they fit there."""
-        images, device = torch.from_numpy(images_NRR)[:, None], torch.device(world.device)
-        if device.type == "cuda":
-            memory = torch.cuda.get_device_properties(device).total_memory
-            fits = images.nbytes <= DEVICE_SHARE * memory
-            images = images.to(device) if fits else images.pin_memory()
-        return cls(images, mirror, seed, device)
+    def place(
+        cls, packed: Packed, *, mirror: bool, seed: int, world: World, memory: int | None = None
+    ) -> "RealImages":
+        """Put images where the training reads them fastest: on the device, if a quarter of it is enough.
+
+        Args:
+            packed: the images.
+            mirror: whether to show a flipped copy of each, too.
+            seed: of the order.
+            world: the process that trains, and its device.
+            memory: bytes that the device has, for tests; by default it is asked.
+        """
+        device = torch.device(world.device)
+        fits = len(packed) * packed.resolution**2 <= MEMORY_SHARE * (memory or _memory(device))
+        store = torch.from_numpy(packed.images())[:, None].to(device) if fits else Mapped(packed, device)
+        return cls(packed, store, mirror, seed, device)
+
+    def __len__(self) -> int:
+        """How many there are, without flipped copies."""
+        return len(self.packed)
 
     def batch(self, first: int, rows: slice, batch: int) -> Tensor:
         """Images of the world batch that begins with the `first` image of training, in [-1, 1].
@@ -46,18 +89,36 @@ class RealImages:
             rows: which of the batch this process takes.
             batch: images in the world batch.
         """
-        count = len(self.images) * (2 if self.mirror else 1)
-        positions = np.arange(first, first + batch)[rows]
-        chosen = np.array([self._order(place // count, count)[place % count] for place in positions.tolist()])
-        images = self.images[torch.from_numpy(chosen % len(self.images)).to(self.images.device)]
-        images = images.to(self.device, non_blocking=True).float() / 127.5 - 1
-        flipped = torch.from_numpy(chosen >= len(self.images)).to(self.device)
-        return torch.where(flipped[:, None, None, None], images.flip(3), images) if self.mirror else images
+        chosen = self._chosen(first, rows, batch)
+        if isinstance(self.store, Mapped):
+            following = self._chosen
+            images = self.store.take(
+                chosen % len(self), lambda: following(first + batch, rows, batch) % len(self)
+            )
+        else:
+            images = self.store[torch.from_numpy(chosen % len(self)).to(self.device)]
+        images = images.float() / 127.5 - 1
+        if not self.mirror:
+            return images
+        flipped = torch.from_numpy(chosen >= len(self)).to(self.device)
+        return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
-    def _order(self, number: int, count: int) -> NDArray[np.int64]:
-        return _pass_order(self.seed, number, count)
+    def _chosen(self, first: int, rows: slice, batch: int) -> Rows:
+        """The images' numbers; those from n on are flipped ones."""
+        count = len(self) * (2 if self.mirror else 1)
+        places = np.arange(first, first + batch)[rows]
+        return np.array(
+            [_pass_order(self.seed, place // count, count)[place % count] for place in places.tolist()]
+        )
 
 
 @lru_cache(maxsize=4)
-def _pass_order(seed: int, number: int, count: int) -> NDArray[np.int64]:
+def _pass_order(seed: int, number: int, count: int) -> Rows:
     return numpy_stream(seed, "real images", number).permutation(count)
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes of memory that a device has."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

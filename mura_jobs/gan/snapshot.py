@@ -68,10 +68,9 @@ class Observer:
 
     @cached_property
     def _real_diversity(self) -> float:
-        return diversity(self.data.batch(0, slice(None), min(self.config.grid_images, len(self.data.images))))
+        return diversity(self.data.batch(0, slice(None), min(self.config.grid_images, len(self.data))))
 
     @cached_property
     def _meter(self) -> Meter:
         assert self.space is not None
-        real = self.data.images[:, 0].cpu().numpy()
-        return Meter(self.space, real, self.config.metrics.images, self.config.seed, self.world)
+        return Meter(self.space, self.data.packed, self.config.metrics.images, self.config.seed, self.world)

@@ -62,9 +62,9 @@ def run(config: TrainGanConfig, job: Job) -> None:
     if len(chosen) == 0:
         raise InputError(f"preprocess: no image labelled {config.label} in the split train; nothing to learn")
     recipe = resolve(config, packed.resolution, 1, job.world.size)
-    data = RealImages.place(chosen.images(), mirror=config.mirror, seed=config.seed, world=job.world)
+    data = RealImages.place(chosen, mirror=config.mirror, seed=config.seed, world=job.world)
     state = TrainState.fresh(recipe, config, torch.device(job.world.device))
-    checkpoints = GanCheckpoints(job)
+    checkpoints = GanCheckpoints(job, recipe)
     history = checkpoints.restore(state)
     if history is None and config.initial is not None:
         for name, fitted in start_from(state, config.initial, job.bucket, config.freeze_d).items():
@@ -150,7 +150,7 @@ class _Training:
             {
                 "kimg": kimg,
                 "generator_kimg": kimg if best is None else best.kimg,
-                "images": len(self.data.images),
+                "images": len(self.data),
                 **history.metrics[-1],
             }
         )

@@ -15,6 +15,7 @@ import resource
 from statistics import median
 from time import perf_counter
 
+import numpy as np
 import torch
 
 from mura_jobs.gan.config import Precision, Recipe, TrainGanSettings, resolve
@@ -22,6 +23,7 @@ from mura_jobs.gan.data import RealImages
 from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import ADAPTATION_INTERVAL, Step
 from mura_jobs.job.world import World
+from tests.gan.small import packed
 
 PHASES = {
     "generator_main": "Gmain",
@@ -65,17 +67,17 @@ class TimedStep(Step):
 def measure(recipe: Recipe, settings: TrainGanSettings, channels: int, steps: int) -> Mapping[str, float]:
     """Median seconds of each phase, of fetching data, and of everything a step does beside its phases."""
     side, batch = recipe.network.resolution, recipe.batch
-    pixels = torch.randint(0, 256, (512, channels, side, side), dtype=torch.uint8)
-    data = RealImages(pixels, mirror=False, seed=0, device=torch.device("cpu"))
+    pixels = np.random.default_rng(0).integers(0, 256, (512, side, side), dtype=np.uint8)
+    data = RealImages.place(packed(pixels), mirror=False, seed=0, world=World())
     state = TrainState.fresh(recipe, settings, torch.device("cpu"))
     step = TimedStep(recipe, settings, World())
     fetches, others = [], []
-    step(state, data.batch(0, slice(None), batch))
+    step(state, data.batch(0, slice(None), batch).expand(-1, channels, -1, -1))
     with step.timed() as times:
         for _ in range(steps):
             before = sum(map(sum, times.values()))
             start = perf_counter()
-            real = data.batch(state.images, slice(None), batch)
+            real = data.batch(state.images, slice(None), batch).expand(-1, channels, -1, -1)
             fetched = perf_counter()
             step(state, real)
             fetches.append(fetched - start)

@@ -2,12 +2,16 @@
 
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+import pandas as pd
 import torch
 from torch import nn
 
 from mura_jobs.gan.config import NetworkConfig, Recipe, TrainGanSettings, resolve
 from mura_jobs.gan.layers import initialise
 from mura_jobs.job.randomness import torch_stream
+from mura_jobs.radiographs.packed import Packed
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -59,3 +63,9 @@ def settings(**changes: Any) -> TrainGanSettings:  # noqa: ANN401 - fields of se
 def recipe(chosen: TrainGanSettings, world_size: int = 1) -> Recipe:
     """What the settings mean for one-channel 16×16 images."""
     return resolve(chosen, 16, 1, world_size)
+
+
+def packed(pixels_NRR: NDArray[np.uint8]) -> Packed:
+    """Images as one shard of a packed data set."""
+    index = pd.DataFrame({"shard": 0, "row": np.arange(len(pixels_NRR))})
+    return Packed(index, pixels_NRR.shape[1], (pixels_NRR,))

@@ -12,7 +12,7 @@ from mura_jobs.gan.metrics.meter import frechet_name
 from mura_jobs.gan.snapshot import Collapsed, Observer
 from mura_jobs.gan.state import TrainState
 from mura_jobs.job.world import World
-from tests.gan.small import drawn, recipe, settings
+from tests.gan.small import drawn, packed, recipe, settings
 
 PIXELS = FeatureSpace("pixels", lambda grey_N1RR: grey_N1RR.flatten(1)[:, ::32], torch.device("cpu"))
 DISTANCE = frechet_name("pixels")
@@ -25,7 +25,9 @@ def observer(space: FeatureSpace | None = PIXELS, **changes: Any) -> Observer:  
         | {"label": "positive", "metrics": {"space": "efficientnet-lite0"} | metrics}
     )
     pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
-    return Observer(config, RealImages.place(pixels, mirror=False, seed=0, world=World()), space, World())
+    return Observer(
+        config, RealImages.place(packed(pixels), mirror=False, seed=0, world=World()), space, World()
+    )
 
 
 def state() -> TrainState:

@@ -9,8 +9,11 @@ import torch
 from mura_jobs.bucket.base import Bucket, BucketError
 from mura_jobs.bucket.local import LocalBucket
 from mura_jobs.errors import ConfigError, InputError, Stopped
-from mura_jobs.gan.config import TrainGanConfig
+from mura_jobs.gan.checkpoint import GanCheckpoints
+from mura_jobs.gan.config import TrainGanConfig, resolve
+from mura_jobs.gan.history import History
 from mura_jobs.gan.load import load_generator
+from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.train import Diverged, run
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.shutdown import Shutdown
@@ -133,6 +136,20 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
         train(bucket, config(), StopAfter(5))
     with pytest.raises(ConfigError, match=r"gamma: null → 3\.0"):
         train(bucket, config(gamma=3.0))
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused_with_the_fix(tmp_path: Path) -> None:
+    """Where a preset takes the batch from that number. Nothing is trained on with other numbers unsaid."""
+    bucket = bucket_with_images(tmp_path)
+    chosen = config(batch=None, minibatch_std_group=None)
+    job = job_for(bucket, PLACE, chosen, ["preprocess"])
+    one, two = (resolve(chosen, 16, 1, size) for size in (1, 2))
+    assert (one.batch, two.batch) == (32, 64)
+    state = TrainState.fresh(one, chosen, torch.device("cpu"))
+    GanCheckpoints(job, one).save(state, History())
+    assert GanCheckpoints(job, one).restore(state) == History()
+    with pytest.raises(ConfigError, match=r"batch: 32 → 64.*as many processes as before"):
+        GanCheckpoints(job, two).restore(state)
 
 
 def damage(bucket: Bucket, place: str, ending: str) -> None:

@@ -16,7 +16,7 @@ from mura_jobs.gan.pictures import generated
 from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import Step
 from mura_jobs.job.distributed import world_of
-from tests.gan.small import recipe, settings
+from tests.gan.small import packed, recipe, settings
 
 STEPS = 5
 
@@ -31,7 +31,7 @@ def main(path: Path) -> None:
         chosen = settings(batch=8, augment="bgc")
         resolved = recipe(chosen, world.size)
         pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
-        data = RealImages.place(pixels, mirror=True, seed=chosen.seed, world=world)
+        data = RealImages.place(packed(pixels), mirror=True, seed=chosen.seed, world=world)
         state = TrainState.fresh(resolved, chosen, torch.device(world.device))
         step = Step(resolved, chosen, world)
         for number in range(STEPS):
@@ -40,7 +40,7 @@ def main(path: Path) -> None:
             step(state, data.batch(state.images, world.rows(resolved.batch), resolved.batch))
         tensors = {name: tensor.detach().contiguous() for name, tensor in state.tensors().items()}
         tensors["seen.grid"] = generated(state.G_ema, 5, chosen.seed, world)
-        meter = Meter(PIXELS, pixels, 7, chosen.seed, world)
+        meter = Meter(PIXELS, packed(pixels), 7, chosen.seed, world)
         tensors |= {f"seen.{name}": torch.tensor(value) for name, value in meter.measure(state.G_ema).items()}
         if world.is_main:
             safetensors.torch.save_file(tensors, path)

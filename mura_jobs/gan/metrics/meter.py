@@ -13,6 +13,7 @@ from mura_jobs.gan.pictures import to_pixels
 from mura_jobs.job.distributed import from_main, gather_shares
 from mura_jobs.job.randomness import numpy_stream, torch_stream
 from mura_jobs.job.world import World
+from mura_jobs.radiographs.packed import Packed
 
 AT_ONCE = 32
 
@@ -29,15 +30,13 @@ class Meter:
     number of processes.
     """
 
-    def __init__(
-        self, space: FeatureSpace, real_NRR: NDArray[np.uint8], count: int, seed: int, world: World
-    ) -> None:
+    def __init__(self, space: FeatureSpace, real: Packed, count: int, seed: int, world: World) -> None:
         self.space = space.to(world.device)
         self.count = count
         self.seed = seed
         self.world = world
-        chosen = np.sort(numpy_stream(seed, "metrics real").permutation(len(real_NRR))[:count])
-        share = self.space(real_NRR[chosen[world.share(len(chosen))]])
+        chosen = np.sort(numpy_stream(seed, "metrics real").permutation(len(real))[:count])
+        share = self.space(real.images(chosen[world.share(len(chosen))]))
         self.real = gather_shares(world, torch.from_numpy(share), len(chosen)).numpy()
 
     def measure(self, generator: Generator) -> Mapping[str, float]:
