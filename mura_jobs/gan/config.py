@@ -165,7 +165,7 @@ class TrainGanSettings(Config):
 class TrainGanConfig(TrainGanSettings):
     """A generator for one label, or for both."""
 
-    label: Label | Literal["both"]
+    label: Literal[Label, "both"]
     """The label whose training images are learned; `both` makes one label-conditional generator, which learns
     from all images and draws either label."""
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mura_jobs.gan.generator import Z_DIM, Generator
+from mura_jobs.gan.labels import one_hot, side_by_side
 from mura_jobs.job.distributed import gather_shares
 from mura_jobs.job.randomness import torch_stream
 from mura_jobs.job.world import World
@@ -51,25 +52,42 @@ def grid_png(images_NCRR: Tensor, columns: int) -> bytes:
 
 def square_grid_png(images_NCRR: Tensor) -> bytes:
     """A grid about as wide as it is high."""
-    return grid_png(images_NCRR, ceil(sqrt(len(images_NCRR))))
+    return grid_png(images_NCRR, _columns(len(images_NCRR)))
+
+
+def _columns(count: int) -> int:
+    return ceil(sqrt(count))
 
 
 @torch.inference_mode()
 def generated(generator: Generator, count: int, seed: int, world: World) -> Tensor:
-    """The same z at every call, with the stored noise: images (count, C, R, R), made by all processes."""
+    """The same z at every call, with the stored noise: images (count, C, R, R), made by all processes.
+
+    In a square grid, each label of a conditional generator has an equal share of each row, in their order.
+    """
     device = generator.mapping.w_avg.device
-    z = torch.randn(count, Z_DIM, generator=torch_stream(seed, "grid"))[world.share(count)].to(device)
+    z = torch.randn(count, Z_DIM, generator=torch_stream(seed, "grid"))
+    classes = side_by_side(count, _columns(count), generator.config.labels)
     noise = generator.constant_noise()
-    share = torch.cat([generator(part, noise) for part in torch.split(z, GENERATED_AT_ONCE)])
+    share = torch.cat(
+        [
+            generator(z[rows].to(device), noise, one_hot(classes[rows].to(device), generator.config.labels))
+            for rows in torch.split(torch.arange(count)[world.share(count)], GENERATED_AT_ONCE)
+        ]
+    )
     return gather_shares(world, share, count)
 
 
 @torch.inference_mode()
 def interpolation(generator: Generator, seed: int) -> Tensor:
-    """Rows of images between two w each: (rows × steps, C, R, R)."""
-    device = generator.mapping.w_avg.device
+    """Rows of images between two w each: (rows × steps, C, R, R).
+
+    The rows take turns with the labels of a conditional generator.
+    """
+    device, labels = generator.mapping.w_avg.device, generator.config.labels
     z = torch.randn(STRIP_ROWS * 2, Z_DIM, generator=torch_stream(seed, "interpolation")).to(device)
-    ends = generator.mapping(z).unflatten(0, (STRIP_ROWS, 2))
+    classes = (torch.arange(STRIP_ROWS, device=device) % max(labels, 1)).repeat_interleave(2)
+    ends = generator.mapping(z, one_hot(classes, labels)).unflatten(0, (STRIP_ROWS, 2))
     noise = generator.constant_noise()
     rows = [
         torch.stack([start.lerp(end, step / (STRIP_STEPS - 1)) for step in range(STRIP_STEPS)])

@@ -68,7 +68,7 @@ def test_another_file_under_the_same_name_is_another_configuration(tmp_path: Pat
     with pytest.raises(Stopped):
         train(bucket, config(initial=initial(tmp_path)), StopAfter(5))
     other = {"weights": str(tmp_path / "published.pkl"), "sha256": "0" * 64}
-    with pytest.raises(ConfigError, match=r"initial\.sha256: .* → \"000.*--replace"):
+    with pytest.raises(ConfigError, match=r"(?s)initial\.sha256: .* → \"000.*--replace"):
         train(bucket, config(initial=other))
 
 
