@@ -17,16 +17,28 @@ from mura_jobs.bucket import open_bucket
 from mura_jobs.cluster.commands import COMMANDS, Command
 from mura_jobs.cluster.record import record
 from mura_jobs.errors import ConfigError, MuraError
+from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.config import merged
 from mura_jobs.job.flags import Parser, add_flags, given
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions, Stage, execute
 from mura_jobs.local import RunOptions, run
-from mura_jobs.stages import REPORT, STAGES, RunConfig, configure
+from mura_jobs.report.config import EvaluateConfig
+from mura_jobs.stages import EVALUATE, REPORT, STAGES, RunConfig, configure
 
 PRESETS = files("mura_jobs") / "presets"
 STAGES_BY_NAME = {stage.name: stage for stage in STAGES}
 COMMANDS_BY_NAME = {command.name: command for command in COMMANDS}
+
+EXAMPLES = {
+    EVALUATE.name: """
+A zip in MURA's layout with the folder train, valid or both lies in the bucket; all seeds of an arm score it:
+
+  mura-jobs evaluate --bucket s3://radiographs --run-id shoulders --name unseen \\
+    --models train-cnn/real --source raw/unseen.zip
+"""
+}
+"""Shown below a command's help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _run(options, shutdown)
             case "schema":
                 print(json.dumps(RunConfig.model_json_schema(), indent=1, ensure_ascii=False))  # noqa: T201 - its output
+            case EVALUATE.name:
+                _evaluate(options, shutdown)
             case name if name in STAGES_BY_NAME:
                 _run_stage(STAGES_BY_NAME[name], options, shutdown)
             case name:
@@ -60,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_command(commands, "run", "run all stages on this machine, in order", RunOptions, RunConfig)
     for stage in STAGES:
         _add_command(commands, stage.name, stage.about, JobOptions, stage.config_class)
+    _add_command(commands, EVALUATE.name, EVALUATE.about, JobOptions, EVALUATE.config_class, with_file=False)
     for command in COMMANDS:
         _add_command(commands, command.name, command.about, JobOptions, command.config_class)
     commands.add_parser("schema", help="print the JSON schema of a run's configuration file")
@@ -72,20 +87,26 @@ def _add_command(
     about: str,
     where: type[JobOptions],
     config: type[BaseModel],
+    *,
+    with_file: bool = True,
 ) -> None:
+    files = " Flags override files, files override the defaults." if with_file else ""
     command = commands.add_parser(
         name,
         help=about,
-        description=f"{about[0].upper()}{about[1:]}. Flags override files, files override the defaults.",
+        description=f"{about[0].upper()}{about[1:]}.{files}",
+        epilog=EXAMPLES.get(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument_group("configuration file").add_argument(
-        "--config",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="YAML file with a run's configuration, or preset:NAME for one that is shipped "
-        f"({', '.join(_preset_names())}); given twice, the later overrides the earlier",
-    )
+    if with_file:
+        command.add_argument_group("configuration file").add_argument(
+            "--config",
+            metavar="FILE",
+            action="append",
+            default=[],
+            help="YAML file with a run's configuration, or preset:NAME for one that is shipped "
+            f"({', '.join(_preset_names())}); given twice, the later overrides the earlier",
+        )
     add_flags(command, where, "where and how")
     add_flags(command, config, f"configuration of {name}")
 
@@ -111,6 +132,22 @@ def _run_command(command: Command, options: argparse.Namespace, shutdown: Shutdo
     job_options = JobOptions.parse(given(options, JobOptions))
     config = command.config_class.parse(given(options, command.config_class), command.name)
     command.run(config, RunConfig.parse(_file_values(options)), job_options, shutdown)
+
+
+def _evaluate(options: argparse.Namespace, shutdown: Shutdown) -> None:
+    from mura_jobs.report.evaluate import resolve
+    from mura_jobs.report.terminal import show_evaluation
+
+    job_options = JobOptions.parse(given(options, JobOptions))
+    if job_options.count > 1:
+        raise ConfigError(f"evaluate is not divided into shares; leave out --count {job_options.count}")
+    bucket = open_bucket(job_options.bucket, job_options.endpoint)
+    config = EvaluateConfig.parse(given(options, EvaluateConfig), EVALUATE.name)
+    config = resolve(bucket, job_options.run_id, config)
+    execute(EVALUATE, config, job_options, shutdown)
+    prefix = EVALUATE.prefix(config, job_options.run_id)
+    show_evaluation(json.loads(Artifact.open(bucket, prefix).read("metrics.json")))
+    print(f"predictions and metrics: {bucket.url.rstrip('/')}/{prefix}/")  # noqa: T201 - the command's result
 
 
 def _file_values(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mura_jobs.classifier.arms import LABELS, uses_synthetic
+from mura_jobs.classifier.arms import LABELS, lacks_synthetic, uses_synthetic
 from mura_jobs.classifier.config import TrainCnnConfig, TrainCnnSettings
 from mura_jobs.gan.config import TrainGanConfig, TrainGanSettings
 from mura_jobs.job.config import Config, Label, merged
 from mura_jobs.job.job import Job
 from mura_jobs.job.stage import Stage
 from mura_jobs.radiographs.config import PhantomConfig, PreprocessConfig
-from mura_jobs.report.config import ReportConfig, ReportSettings
+from mura_jobs.report.config import EvaluateConfig, ReportConfig, ReportSettings
 from mura_jobs.synthetic.config import SynthesizeConfig, SynthesizeSettings
 
 
@@ -47,6 +47,11 @@ class RunConfig(Config):
             if uses_synthetic(arm) and set(self.labels) != set(LABELS):
                 raise ValueError(
                     f"arm {arm} needs synthetic radiographs of both labels; labels: {self.labels}"
+                )
+            if lacks_synthetic(arm, self.synthesize.amount):
+                raise ValueError(
+                    f"arm {arm} takes more synthetic radiographs than synthesize.amount: "
+                    f"{self.synthesize.amount} makes; raise the amount, or ask for less in the arm"
                 )
         return self
 
@@ -142,6 +147,17 @@ REPORT = Stage(
     needs=_report_needs,
     plain_names=True,
 )
+
+EVALUATE = Stage(
+    name="evaluate",
+    about="score trained classifiers of a run on other radiographs",
+    config_class=EvaluateConfig,
+    run=_run_of("mura_jobs.report.evaluate"),
+    place=lambda config: f"evaluate/{config.name}",
+    needs=lambda config: ("preprocess", *config.models),
+    trains=True,
+)
+"""No part of a run's plan: it is asked for when there is something to evaluate."""
 
 STAGES = (PHANTOM, PREPROCESS, TRAIN_GAN, SYNTHESIZE, TRAIN_CNN, REPORT)
 

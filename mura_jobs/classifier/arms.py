@@ -85,3 +85,20 @@ def uses_synthetic(name: str) -> bool:
         ConfigError: it is no arm.
     """
     return Arm.parse(name).has_synthetic
+
+
+def lacks_synthetic(name: str, made: str) -> bool:
+    """Whether the arm of this name takes more synthetic images than `made`, an amount of each label, are.
+
+    Only amounts of the same unit can be compared before the data are known: a ratio with a ratio, a number
+    with a number. An arm's ratio is to its own share of the real images.
+
+    Raises:
+        ConfigError: it is no arm, or `made` no amount.
+    """
+    arm, there = Arm.parse(name), Amount.parse(made)
+    if not arm.has_synthetic or arm.amount is None or arm.amount.unit != there.unit:
+        return False
+    if arm.amount.unit == "images":
+        return arm.extra_images(0) > there.value
+    return arm.amount.value * arm.fraction > there.value

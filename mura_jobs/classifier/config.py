@@ -1,4 +1,4 @@
-"""Configuration of the stage `train-cnn` and of `evaluate`."""
+"""Configuration of the stage `train-cnn`."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mura_jobs.classifier.arms import Arm
 from mura_jobs.features.config import NetworkConfig
-from mura_jobs.job.config import Config, Split
+from mura_jobs.job.config import Config
 
 
 class AugmentConfig(Config):
@@ -128,19 +128,3 @@ class TrainCnnConfig(TrainCnnSettings):
     seed: Annotated[int, Field(ge=0)]
     """Seed of initialisation, order and augmentation; the initialisation is the same for all arms of a
     seed."""
-
-
-class EvaluateConfig(Config):
-    """Scoring of stored weights on a packed data set."""
-
-    data: Annotated[str, Field(min_length=1)]
-    """Prefix of the packed data set in the bucket, for instance `runs/unseen/preprocess`."""
-
-    model: Annotated[str, Field(min_length=1)]
-    """Prefix of the trained classifier in the bucket, for instance `runs/demo/train-cnn/real/seed-0`."""
-
-    split: Split = "test"
-    """The split to score."""
-
-    batch: Annotated[int, Field(ge=1, le=65536)] = 256
-    """Images scored at once (1 to 65536)."""

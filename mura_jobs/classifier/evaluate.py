@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-from mura_jobs.classifier.config import EvaluateConfig, TrainCnnConfig
+from mura_jobs.classifier.config import TrainCnnConfig
 from mura_jobs.errors import InputError
 from mura_jobs.features.network import Classifier, build
 from mura_jobs.job.artifact import Artifact
-from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
 
 Unit = Literal["image", "study"]
@@ -148,22 +147,6 @@ def encode(table: pd.DataFrame) -> bytes:
 def as_json(values: dict[str, Any]) -> bytes:
     """Values as readable JSON."""
     return json.dumps(values, indent=1, allow_nan=False).encode()
-
-
-def run(config: EvaluateConfig, job: Job) -> None:
-    """Score a published classifier on a split of any packed data set.
-
-    Writes predictions.parquet and metrics.json, as `train-cnn` does. The threshold is the classifier's own.
-    """
-    device = job.world.device
-    scorer, thresholds = load_scorer(Artifact.open(job.bucket, config.model), device)
-    packed = Packed.load(Artifact.open(job.bucket, config.data), job.scratch).where(split=config.split)
-    require_both(packed.index["label"], f"{config.data}: the split {config.split}")
-    predictions = scorer.predict(packed, config.batch, device)
-    scores = headline(predictions, thresholds)
-    job.output.put("predictions.parquet", encode(predictions))
-    job.output.put("metrics.json", as_json({"thresholds": thresholds, config.split: scores}))
-    job.output.publish({"images": len(predictions), "thresholds": thresholds, **scores})
 
 
 def _scores(positive_N: Bools, probability_N: Floats, threshold: float) -> dict[str, float]:

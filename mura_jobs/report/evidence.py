@@ -9,7 +9,7 @@ import numpy as np
 from mura_jobs.classifier.arms import Arm
 from mura_jobs.job.randomness import numpy_stream
 from mura_jobs.report.bootstrap import patient_resamples, replicates
-from mura_jobs.report.config import ReportConfig
+from mura_jobs.report.config import ReportConfig, ScoreSettings
 from mura_jobs.report.inference import estimate
 from mura_jobs.report.predictions import Predictions
 from mura_jobs.report.statistics import METRICS, Floats, calibration, confusion, roc, scores
@@ -24,7 +24,7 @@ Plain = dict[str, Any]
 """What JSON can hold."""
 
 
-def score_arms(predictions: Predictions, config: ReportConfig) -> dict[str, dict[str, Scored]]:
+def score_arms(predictions: Predictions, config: ScoreSettings) -> dict[str, dict[str, Scored]]:
     """Every score of every arm: by arm, then by metric."""
     weights_BP = patient_resamples(
         predictions.positive,
@@ -34,12 +34,12 @@ def score_arms(predictions: Predictions, config: ReportConfig) -> dict[str, dict
     )
     return {
         arm: _score(predictions, predictions.probability[arm], predictions.threshold[arm], weights_BP)
-        for arm in config.arms
+        for arm in predictions.probability
     }
 
 
 def describe_arm(
-    arm: str, predictions: Predictions, scored: Mapping[str, Scored], config: ReportConfig
+    arm: str, predictions: Predictions, scored: Mapping[str, Scored], config: ScoreSettings
 ) -> Plain:
     """One arm's scores with intervals, its confusion matrices, calibration and ROC curve."""
     probability_SN, threshold_S = predictions.probability[arm], predictions.threshold[arm]
@@ -133,7 +133,7 @@ def _score(
     }
 
 
-def _summary(scored: Scored, patients: int, config: ReportConfig, metric: str) -> Plain:
+def _summary(scored: Scored, patients: int, config: ScoreSettings, metric: str) -> Plain:
     found = estimate(scored.seeds, scored.replicates, patients)
     interval = found.bounded_interval(config.level, *BOUNDS[metric])
     return _plain(found.value, interval) | {"seeds": scored.seeds.tolist()}

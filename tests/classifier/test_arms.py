@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from mura_jobs.classifier.arms import Arm, uses_synthetic
+from mura_jobs.classifier.arms import Arm, lacks_synthetic, uses_synthetic
 from mura_jobs.errors import ConfigError
 
 
@@ -73,3 +73,24 @@ def test_only_arms_with_synthetic_images_read_them() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "lacks"),
+    [
+        ("real+synthetic", "x1", False),
+        ("real+synthetic-x2", "x1", True),
+        ("real+synthetic-x2-f0.5", "x1", False),
+        ("real+synthetic-x8-f0.25", "x1", True),
+        ("synthetic-only-x1.5", "x1", True),
+        ("real-duplicated-x2", "x1", False),
+        ("real+synthetic-n960", "n480", False),
+        ("real+synthetic-n962", "n480", True),
+        ("real+synthetic-n962", "x1", False),
+        ("real+synthetic-x2", "n480", False),
+    ],
+)
+def test_an_amount_that_cannot_suffice_is_known_before_the_data_are(
+    name: str, made: str, lacks: bool
+) -> None:
+    assert lacks_synthetic(name, made) == lacks

@@ -10,8 +10,7 @@ import pytest
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.classifier.config import EvaluateConfig, TrainCnnConfig
-from mura_jobs.classifier.evaluate import run as evaluate
+from mura_jobs.classifier.config import TrainCnnConfig
 from mura_jobs.classifier.train import run
 from mura_jobs.errors import ConfigError, InputError, MuraError, Stopped
 from mura_jobs.job.artifact import Artifact
@@ -191,21 +190,6 @@ def test_patience_ends_training_early(bucket: Bucket) -> None:
     publish(bucket, "preprocess", *radiographs(60, finding=0))
     found = metrics(train(bucket, settings({"patience": 1, "epochs": 40})))
     assert found["epochs"] == found["best_epoch"] + 1 < 40
-
-
-def test_stored_weights_score_any_data_set(bucket: Bucket) -> None:
-    """`evaluate` gives on the same images what training gave, also for a data set of another resolution."""
-    trained = train(bucket, settings())
-    publish(bucket, "unseen", *radiographs(60, 24, finding=60, seed=1))
-    for data, place in (("runs/r/preprocess", "evaluate/same"), ("runs/r/unseen", "evaluate/unseen")):
-        config = EvaluateConfig.parse({"data": data, "model": trained.prefix, "batch": 16})
-        evaluate(config, job_for(bucket, place, config, []))
-    own = pd.read_parquet(io.BytesIO(trained.read("predictions.parquet")))
-    same = Artifact.open(bucket, "runs/r/evaluate/same")
-    again = pd.read_parquet(io.BytesIO(same.read("predictions.parquet")))
-    pd.testing.assert_frame_equal(own[own["split"] == "test"].reset_index(drop=True), again)
-    assert metrics(same)["test"] == metrics(trained)["test"]
-    assert "study" in metrics(Artifact.open(bucket, "runs/r/evaluate/unseen"))["test"]
 
 
 def test_a_loss_that_is_not_finite_stops_before_anything_is_kept(bucket: Bucket) -> None:
