@@ -29,8 +29,10 @@ class FeatureGates:
     """Features of the label's training images, (N, F)."""
     keys: NDArray[np.object_]
     """Their keys."""
+    real: Floats
+    """Features of all training images: whether an image is a likely radiograph is no matter of its label."""
     radius: Floats
-    """Distance of each to its nearest neighbours, (N,)."""
+    """Distance of each of those to its neighbours."""
     too_near: float
     too_unreal: float
     judge: Judge
@@ -41,7 +43,7 @@ class FeatureGates:
         """Fix every threshold on `select`.
 
         Raises:
-            InputError: `select` lacks a label, or there are too few training images of the label.
+            InputError: `select` lacks a label, or there are too few training images.
         """
         features, positive = {}, {}
         for split in ("train", "select"):
@@ -55,25 +57,28 @@ class FeatureGates:
             )
         wanted = label == "positive"
         own = {split: flags == wanted for split, flags in positive.items()}
-        train, select = features["train"][own["train"]], features["select"][own["select"]]
-        if len(train) <= gates.neighbours:
+        if len(features["train"]) <= gates.neighbours:
             raise InputError(
-                f"preprocess: {len(train)} {label} training images, of which realism compares each with its "
-                f"{gates.neighbours}-th neighbour; lower gates.neighbours or set gates.features.space none"
+                f"preprocess: {len(features['train'])} training images, of which realism compares each with "
+                f"its {gates.neighbours}-th neighbour; lower gates.neighbours, or gates.features.space: none"
             )
+        trained, select = features["train"][own["train"]], features["select"][own["select"]]
         unseen = real.where(split="select", label=label).images()
-        apart = nearest_features([select, space(unseen[:, :, ::-1])], train)
-        radius = radii(train, gates.neighbours)
+        apart = nearest_features([select, space(unseen[:, :, ::-1])], trained)
+        radius = radii(features["train"], gates.neighbours)
         judge = train_judge(features["train"], positive["train"], features["select"], positive["select"])
         return cls(
             gates=gates,
             space=space,
             label=label,
-            trained=train,
+            trained=trained,
             keys=real.where(split="train", label=label).index["key"].to_numpy(),
+            real=features["train"],
             radius=radius,
             too_near=threshold(apart, gates.quantile),
-            too_unreal=_quantile(realism(select, train, radius), gates.realism_quantile),
+            too_unreal=_quantile(
+                realism(features["select"], features["train"], radius), gates.realism_quantile
+            ),
             judge=judge,
             too_unlike=_quantile(judge.probability(select, positive=wanted), gates.label_quantile),
         )
@@ -82,7 +87,7 @@ class FeatureGates:
         """Every feature gate's about some candidates, uint8 (N, R, R)."""
         features = self.space(images)
         apart = nearest_features([features, self.space(images[:, :, ::-1])], self.trained)
-        real = realism(features, self.trained, self.radius)
+        likely = realism(features, self.real, self.radius)
         probability = self.judge.probability(features, positive=self.label == "positive")
         gates = self.gates
         return [
@@ -102,7 +107,7 @@ class FeatureGates:
                 self.judge.abstains,
                 {"auroc": self.judge.auroc, "p_value": self.judge.p_value},
             ),
-            Verdict("realism", {"realism": real}, self.too_unreal, real < self.too_unreal, gates.realism),
+            Verdict("realism", {"realism": likely}, self.too_unreal, likely < self.too_unreal, gates.realism),
         ]
 
 
