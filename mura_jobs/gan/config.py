@@ -10,6 +10,9 @@ from mura_jobs.job.config import Config, Label
 
 T = TypeVar("T")
 
+CLASSES: tuple[Label, ...] = get_args(Label)
+"""The classes of a conditional network, in the order of its one-hot codes."""
+
 Preset = Literal["auto", "paper256", "radiograph"]
 Augmentation = Literal["none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "radiograph"]
 Precision = Literal["float32", "bfloat16"]
@@ -172,7 +175,7 @@ class TrainGanConfig(TrainGanSettings):
     @property
     def labels(self) -> tuple[Label, ...]:
         """The labels whose images are learned; several are the classes of a conditional generator."""
-        return get_args(Label) if self.label == "both" else (self.label,)
+        return CLASSES if self.label == "both" else (self.label,)
 
 
 class NetworkConfig(Config):

@@ -1,8 +1,17 @@
 """Labels of a conditional network: class numbers, and the one-hot rows that networks take."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from mura_jobs.gan.config import CLASSES
+
+
+def numbered(labels: Iterable[str]) -> Tensor:
+    """The class numbers (N,) of labels."""
+    return torch.tensor([CLASSES.index(label) for label in labels])
 
 
 def one_hot(classes_N: Tensor, labels: int) -> Tensor | None:

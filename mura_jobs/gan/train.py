@@ -45,7 +45,7 @@ class Diverged(ConfigError):
 
 
 def run(config: TrainGanConfig, job: Job) -> None:
-    """Train a generator on the `train` images of one label and publish it.
+    """Train a generator on the `train` images of a label, or of both, and publish it.
 
     The output holds the averaged weights, their configuration, metrics (one line a tick), grids and curves;
     all of it is a function of configuration and inputs alone. Times are among the events.
@@ -57,11 +57,13 @@ def run(config: TrainGanConfig, job: Job) -> None:
         Stopped: SIGTERM came; a checkpoint is in the bucket.
     """
     packed = Packed.load(job.inputs["preprocess"], job.scratch)
-    chosen = packed.where(split="train", label=config.label)
+    chosen = packed.where(split="train", label=None if config.label == "both" else config.label)
     resolutions(packed.resolution)
-    if len(chosen) == 0:
-        raise InputError(f"preprocess: no image labelled {config.label} in the split train; nothing to learn")
-    recipe = resolve(config, packed.resolution, 1, job.world.size)
+    for label in config.labels:
+        if label not in set(chosen.index["label"]):
+            raise InputError(f"preprocess: no image labelled {label} in the split train; nothing to learn")
+    classes = config.labels if config.label == "both" else ()
+    recipe = resolve(config, packed.resolution, 1, job.world.size, classes)
     data = RealImages.place(chosen, mirror=config.mirror, seed=config.seed, world=job.world)
     state = TrainState.fresh(recipe, config, torch.device(job.world.device))
     checkpoints = GanCheckpoints(job, recipe)
@@ -119,7 +121,8 @@ class _Training:
         with job.events.progress(self.images, "img", f"train-gan {self.config.label}") as bar:
             bar.start_at(state.images)
             while not self.is_over:
-                self.step(state, self.data.batch(state.images, rows, batch))
+                label = self.data.labels(state.images, rows, batch) if self.recipe.classes else None
+                self.step(state, self.data.batch(state.images, rows, batch), label)
                 if self._tick() > self._tick(batch) or state.images == self.images:
                     shown = self._end_tick()
                 bar.advance(batch, **shown)

@@ -67,5 +67,5 @@ def recipe(chosen: TrainGanSettings, world_size: int = 1) -> Recipe:
 
 def packed(pixels_NRR: NDArray[np.uint8]) -> Packed:
     """Images as one shard of a packed data set."""
-    index = pd.DataFrame({"shard": 0, "row": np.arange(len(pixels_NRR))})
+    index = pd.DataFrame({"label": "positive", "shard": 0, "row": np.arange(len(pixels_NRR))})
     return Packed(index, pixels_NRR.shape[1], (pixels_NRR,))

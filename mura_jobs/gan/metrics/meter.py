@@ -8,6 +8,7 @@ import torch
 
 from mura_jobs.features.space import FeatureSpace
 from mura_jobs.gan.generator import Z_DIM, Generator
+from mura_jobs.gan.labels import numbered, one_hot
 from mura_jobs.gan.metrics.distances import density_coverage, frechet_distance, kernel_distance
 from mura_jobs.gan.pictures import to_pixels
 from mura_jobs.job.distributed import from_main, gather_shares
@@ -38,6 +39,9 @@ class Meter:
         chosen = np.sort(numpy_stream(seed, "metrics real").permutation(len(real))[:count])
         share = self.space(real.images(chosen[world.share(len(chosen))]))
         self.real = gather_shares(world, torch.from_numpy(share), len(chosen)).numpy()
+        # what a conditional generator is asked for, about as often as the data have it
+        asked = numpy_stream(seed, "metrics labels").integers(len(real), size=count)
+        self.classes = numbered(real.index["label"].to_numpy()[asked])
 
     def measure(self, generator: Generator) -> Mapping[str, float]:
         """The distances by their names, which end in the feature space's."""
@@ -66,4 +70,5 @@ class Meter:
             z = torch.cat([torch.randn(1, Z_DIM, generator=stream) for stream in streams])
             maps = [generator.random_noise(1, stream) for stream in streams]
             noise = [torch.cat(layer).to(device) for layer in zip(*maps, strict=True)]
-            yield to_pixels(generator(z.to(device), noise))[:, 0].cpu().numpy()
+            label = one_hot(self.classes[first : first + len(z)].to(device), generator.config.labels)
+            yield to_pixels(generator(z.to(device), noise, label))[:, 0].cpu().numpy()
