@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from mura_jobs.gan.state import TrainState
@@ -108,3 +109,18 @@ def test_averages_are_means_since_the_last_tick() -> None:
         state.measure(r1=torch.tensor(value))
     assert state.averages() == {"r1": 2.0}
     assert state.averages() == {}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_never_waits_for_the_device(precision: str) -> None:
+    """On torch's device without memory, where to ask for a value is an error, every phase runs.
+
+    With all augmentations and both regularisers.
+    """
+    chosen = settings(precision=precision, augment="bgcfnc")
+    resolved, device = recipe(chosen), torch.device("meta")
+    state = TrainState.fresh(resolved, chosen, device)
+    step = Step(resolved, chosen, World(device="meta"))
+    for _ in range(max(chosen.r1_interval, ADAPTATION_INTERVAL) + 1):
+        step(state, torch.zeros(resolved.batch, 1, 16, 16, device=device))
+    assert state.images == 17 * resolved.batch
