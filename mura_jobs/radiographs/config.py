@@ -60,6 +60,15 @@ class CleaningConfig(Config):
     window_high: Annotated[float, Field(gt=50, le=100)] = 99.5
     """Percentile of the same, markers excepted, that becomes white (above 50 to 100)."""
 
+    clahe: Annotated[float, Field(ge=0, le=40)] = 0.0
+    """Clip limit of contrast-limited adaptive histogram equalisation after the window (0 to 40): 0 leaves it
+    out, 2 to 4 are usual. It lifts faint structures and noise alike."""
+
+    markers: Literal["ignore", "keep", "mask", "inpaint"] = "keep"
+    """Burnt-in letters and lead markers: `keep` finds and records them and changes nothing, `mask` blackens
+    their boxes, `inpaint` fills their ink from around, `ignore` does not search. Removing is not the default:
+    of a screw or wire mistaken for a letter it would remove what it says about the label."""
+
     square: Literal["pad", "crop", "stretch"] = "pad"
     """How a picture becomes square: `pad` centres it on black, `crop` keeps the centre of the longer side,
     `stretch` gives up the aspect ratio, as the notebook did."""

@@ -1,5 +1,6 @@
 """Phantoms for tests, drawn one by one."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,15 @@ def phantoms(config: PhantomConfig, number: int) -> list[tuple[Grey, Truth]]:
 def grey(pixels: NDArray[np.uint8]) -> Grey:
     """One channel from 0 to 1."""
     return np.asarray((pixels if pixels.ndim == 2 else pixels[..., 0]) / 255, np.float32)
+
+
+def overlap(first: NDArray[np.float64], second: NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """Intersection over union of two convex outlines within a picture."""
+    height, width = shape
+    frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    a, b = (cv2.intersectConvexConvex(c.astype(np.float32), frame)[1] for c in (first, second))
+    common = cv2.intersectConvexConvex(a, b)[0]
+    return float(common / (cv2.contourArea(a) + cv2.contourArea(b) - common))
 
 
 def run_share(

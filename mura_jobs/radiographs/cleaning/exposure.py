@@ -31,6 +31,14 @@ def apply_window(grey: Grey, black: float, white: float) -> Grey:
     return np.asarray(np.clip((grey - black) / (white - black), 0, 1), np.float32)
 
 
+def equalise(grey: Grey, clip: float) -> Grey:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) on 8 × 8 tiles; none at clip 0."""
+    if clip == 0:
+        return grey
+    levels = np.round(grey * 255).astype(np.uint8)  # with 16 bits, OpenCV's limit would leave nothing to do
+    return np.asarray(cv2.createCLAHE(clip, (8, 8)).apply(levels) / np.float32(255), np.float32)
+
+
 def bright_objects(field: Grey) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Where small things are much brighter than all anatomy: letters, lead, metal. Boolean, as `field`."""
     scale = min(192 / max(field.shape), 1.0)

@@ -5,7 +5,9 @@ of unexposed film, a scanner's margin. The outlines of bones and skin are neithe
 whole height nor is there nothing beyond them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,18 +19,28 @@ WORK = 192
 """Longer side (px) of the copy in which edges are searched for."""
 MIN_ROTATION, MAX_ROTATION = 0.7, 30.0
 """Degrees between which a field may lie turned; turned by less it counts as upright."""
+LEAST_TURNED, BETTER = 1.8, 0.5
+"""Sum of the sides' shares, up to 4, from which a field may be turned, and by how much it must exceed that of
+the upright one."""
+STEEP = 12.0
+"""How fast confidence grows with the distance of a share from its threshold."""
 CANDIDATES = 3
 """Angles that are tried."""
 EDGE = 0.012
 """Step, in spread grey, from which a place counts as an edge."""
 EDGE_SHARE, LIKELY_SHARE = 0.6, 0.25
 """How much of a side must be an edge, and how much of the whole picture's length makes it likely."""
-SHARP = 0.55
+EVEN, EVEN_SHARE = 0.012, 0.3
+"""How much must be where what lies beyond has at most this standard deviation: air shows few edges before a
+black surround, and only a surround is that even."""
+SHARP = 0.52
 """How much of the change within five pixels happens at the side itself; skin is softer."""
 BLANK = 0.13
 """Standard deviation, in spread grey, of what may lie beyond a side."""
 FADING, SMOOTH = 0.3, 0.012
 """The same for unexposed film, which scatter darkens near the field, and the mean step of its pixels."""
+REACH = 0.45
+"""Share of the picture from its edge in which a side may lie."""
 INSET = 1.0
 """Pixels of the working copy that are cut off inside a side, where the surround shines through."""
 
@@ -44,18 +56,26 @@ class Field:
     height: float
     rotation: float
     """Degrees, clockwise, by which it lies turned."""
-    confidence: float
-    """Share of its least certain side that is seen as an edge, 0 to 1; 1 where nothing is cut off."""
+    confidence: float = 1.0
+    """0.5 where a side is as near as can be to the other decision, up to 1."""
+    rotation_confidence: float = 1.0
+    """The same of the angle."""
 
     @staticmethod
     def whole(shape: tuple[int, ...]) -> "Field":
         """The whole picture of a shape (height, width)."""
-        return Field(shape[1] / 2, shape[0] / 2, float(shape[1]), float(shape[0]), 0.0, 1.0)
+        return Field(shape[1] / 2, shape[0] / 2, float(shape[1]), float(shape[0]), 0.0)
 
     def corners(self) -> NDArray[np.float64]:
         """(4, 2) x and y of the corners, clockwise from the top left."""
         half = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (self.width / 2, self.height / 2)
         return np.asarray(half @ _rotation(self.rotation).T + (self.x, self.y))
+
+    def to_picture(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where points (n, 2) of the straightened field lie in the picture."""
+        return np.asarray(
+            (points - (self.width / 2, self.height / 2)) @ _rotation(self.rotation).T + (self.x, self.y)
+        )
 
     def cut_from(self, grey: Grey) -> Grey:
         """The field, straightened, at the picture's own scale; what lies outside the picture is black."""
@@ -78,16 +98,38 @@ def find_field(grey: Grey, *, straighten: bool) -> Field:
         grey: the picture, (height, width).
         straighten: search for turned fields too, not only upright ones.
     """
+    outer = _search(grey, straighten=straighten)
+    if outer.rotation == 0 and (outer.width, outer.height) == grey.shape[::-1]:
+        return outer
+    # A black margin may lie within a white one.
+    inner = _search(outer.cut_from(grey), straighten=straighten and outer.rotation == 0)
+    x, y = outer.to_picture(np.array([(inner.x, inner.y)]))[0]
+    return Field(
+        float(x),
+        float(y),
+        inner.width,
+        inner.height,
+        outer.rotation + inner.rotation,
+        min(outer.confidence, inner.confidence),
+        min(outer.rotation_confidence, inner.rotation_confidence),
+    )
+
+
+def _search(grey: Grey, *, straighten: bool) -> Field:
     scale = min(WORK / max(grey.shape), 1.0)
     size = (max(round(grey.shape[1] * scale), 1), max(round(grey.shape[0] * scale), 1))
     small = _spread(np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32))
-    found = _sides(small, 0.0)
+    chosen = upright = _sides(small, 0.0)
+    certain = 1.0
     if straighten:
         tried = [_sides(small, angle) for angle in _likely_rotations(small)]
-        turned = max(tried, key=lambda sides: sides.score, default=found)
-        if turned.score > found.score + 0.5 and turned.seen >= 2:
-            found = turned
-    return found.field(grey.shape[1] / size[0]) if found.shares else Field.whole(grey.shape)
+        turned = max(tried, key=lambda sides: sides.score, default=upright)
+        better = min(turned.score - upright.score - BETTER, turned.score - LEAST_TURNED)
+        chosen = turned if better > 0 else upright
+        certain = _certainty(abs(better) / 4)
+    if chosen.shares:
+        return chosen.field((grey.shape[1] / size[0], grey.shape[0] / size[1]), certain)
+    return replace(Field.whole(grey.shape), confidence=_certainty(chosen.margin), rotation_confidence=certain)
 
 
 @dataclass(frozen=True)
@@ -99,27 +141,28 @@ class _Sides:
     high: tuple[float, float]
     shares: tuple[float, ...]
     """Of each side seen, how much of its length is an edge."""
+    margin: float
+    """How far the least certain side's share, seen or not, is from the other decision."""
     turn: NDArray[np.float64]
     """(2, 3) from the turned copy to the working copy."""
     rotation: float
-
-    @property
-    def seen(self) -> int:
-        """How many sides were seen."""
-        return len(self.shares)
 
     @property
     def score(self) -> float:
         """How much speaks for this angle: up to 4."""
         return sum(self.shares)
 
-    def field(self, scale: float) -> Field:
-        """The field in a picture `scale` times as large as the working copy."""
+    def field(self, scale: tuple[float, float], rotation_confidence: float) -> Field:
+        """The field in a picture `scale` times as wide and high as the working copy."""
         centre = self.turn @ (*(np.add(self.low, self.high) / 2), 1)
         width, height = np.subtract(self.high, self.low)
-        confidence = min(self.shares, default=1.0)
-        x, y, width, height = (float(v) * scale for v in (*centre, width, height))
-        return Field(x, y, width, height, self.rotation, confidence)
+        x, y, width, height = (float(v) for v in (*(centre * scale), width * scale[0], height * scale[1]))
+        return Field(x, y, width, height, self.rotation, _certainty(self.margin), rotation_confidence)
+
+
+def _certainty(margin: float) -> float:
+    """From how far a share is from where the decision turns (0) to a confidence, 0.5 to 1."""
+    return 1 / (1 + exp(-STEEP * margin))
 
 
 def _spread(grey: Grey) -> Grey:
@@ -168,44 +211,50 @@ def _sides(small: Grey, rotation: float) -> _Sides:
     # Rows are searched as the columns of the transposed copy. How much of a side is an edge can be told once
     # the neighbouring sides are known: a first look along the whole picture finds likely ones, others check.
     x, y = (0.0, float(turned.shape[1])), (0.0, float(turned.shape[0]))
-    shares: list[float] = []
+    sides: list[_Side] = []
     for least in (LIKELY_SHARE, EDGE_SHARE, EDGE_SHARE):
-        x, x_shares = _opposite_sides(turned, inside, y, least)
-        y, y_shares = _opposite_sides(turned.T, inside.T, x, least)
-        shares = [*x_shares, *y_shares]
-    return _Sides((x[0], y[0]), (x[1], y[1]), tuple(shares), turn, rotation)
+        left, right = _opposite_sides(turned, inside, y, least)
+        x = (left.at, turned.shape[1] - right.at)
+        top, bottom = _opposite_sides(turned.T, inside.T, x, least)
+        y = (top.at, turned.shape[0] - bottom.at)
+        sides = [left, right, top, bottom]
+    shares = tuple(side.share for side in sides if side.share > 0)
+    return _Sides((x[0], y[0]), (x[1], y[1]), shares, min(side.margin for side in sides), turn, rotation)
 
 
-def _opposite_sides(
-    grey: Grey, inside: Grey, rows: tuple[float, float], least: float
-) -> tuple[tuple[float, float], list[float]]:
-    """Where the field begins and ends along x, within a range of rows, and the shares of the sides seen.
+class _Side(NamedTuple):
+    at: float
+    """Pixels from the turned copy's edge."""
+    share: float
+    """How much of it is seen as an edge; 0 where there is no side."""
+    margin: float
+    """How far this, or the likeliest place's share, is from the threshold."""
+
+
+def _opposite_sides(grey: Grey, inside: Grey, rows: tuple[float, float], least: float) -> tuple[_Side, _Side]:
+    """The sides where the field begins and ends along x, within a range of rows.
 
     `least` is how much of a side must be an edge.
     """
     top, bottom = max(int(rows[0]), 0), min(int(np.ceil(rows[1])), grey.shape[0])
-    width = grey.shape[1]
     gradient = np.diff(grey[top:bottom], axis=1)
     usable = (inside[top:bottom, 1:] * inside[top:bottom, :-1]) > 0
     # Averaged along the side, a step of a grey level or two stands out of the noise.
     along = cv2.blur(gradient, (1, 7))
-    edges = (np.abs(along) > EDGE) & usable
+    steps = np.abs(along) * usable
+    near, around = (cv2.blur(steps, (n, 1), borderType=cv2.BORDER_CONSTANT) * n for n in (3, 11))
+    edges = (steps > EDGE) & (near >= SHARP * around)
     length = usable.sum(axis=0)
     share = edges.sum(axis=0) / np.maximum(length, 1)
     share[length < 0.3 * (bottom - top)] = 0
-    strength = (np.abs(along) * usable).sum(axis=0) / np.maximum(length, 1)
-    near, around = (np.convolve(strength, np.ones(n), "same") for n in (3, 11))
-    share[near < SHARP * around] = 0
-    begin, begin_share = _one_side(grey, inside, share, least)
-    end, end_share = _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1], least)
-    x = (begin or 0.0, width - (end or 0.0))
-    return x, [found for found in (begin_share, end_share) if found > 0]
+    return (
+        _one_side(grey, inside, share, least),
+        _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1], least),
+    )
 
 
-def _one_side(
-    grey: Grey, inside: Grey, share: NDArray[np.float64], least: float
-) -> tuple[float | None, float]:
-    """The field's first column and how much of it is seen as an edge; None and 0 where no side is seen.
+def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64], least: float) -> _Side:
+    """The side where the field begins.
 
     Args:
         grey: the turned copy.
@@ -219,15 +268,16 @@ def _one_side(
     spread = np.sqrt(np.maximum(square - mean**2, 0))  # of everything up to and with this column
     steps = np.abs(np.diff(grey, axis=0)) * inside[1:]
     rough = np.cumsum(steps.sum(axis=0)) / count
-    for boundary in np.argsort(-share[: len(share) // 2]):
-        if share[boundary] < least:
-            break
-        beyond = max(boundary - 1, 0)
-        if count[beyond] > 1 and (
-            spread[beyond] < BLANK or (rough[beyond] < SMOOTH and spread[beyond] < FADING)
-        ):
-            return float(boundary) + 1 + INSET, float(share[boundary])
-    return None, 0.0
+    boundary = np.arange(int(REACH * len(share)))
+    beyond = np.maximum(boundary - 1, 0)
+    blank = (spread[beyond] < BLANK) | ((rough[beyond] < SMOOTH) & (spread[beyond] < FADING))
+    likely = np.where(blank & (count[beyond] > 1), share[boundary], 0)
+    margin = likely - np.where(spread[beyond] < EVEN, EVEN_SHARE, least)
+    seen = margin >= 0
+    if not seen.any():
+        return _Side(0.0, 0.0, -float(margin.max(initial=-1.0)))
+    best = int(np.where(seen, likely, 0).argmax())
+    return _Side(best + 1 + INSET, float(likely[best]), float(margin[best]))
 
 
 def _rotation(degrees: float) -> NDArray[np.float64]:

@@ -18,8 +18,6 @@ from mura_jobs.radiographs.phantom.physics import develop, optical_depth
 from mura_jobs.radiographs.phantom.solids import Scene
 from mura_jobs.radiographs.phantom.views import scene
 
-_LEAD = 6.0  # e-foldings that a marker of lead takes
-
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -145,7 +143,7 @@ def _picture(
     if flaws.marker is not None:
         ink, plate, outline = marker_masks(flaws.marker, flaws.field(grid.shape), grid.shape)
         if flaws.marker.ink is None:
-            depth = depth + _LEAD * ink
+            depth = depth + flaws.marker.lead * ink
     grey = develop(depth, field, flaws.exposure, grid, random)
     if flaws.marker is not None and flaws.marker.ink is not None:
         grey = grey * (1 - plate)

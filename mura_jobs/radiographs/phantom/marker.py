@@ -40,6 +40,8 @@ class Marker:
     """Around the text: a ring, a box's outline, a dark plate, or a bright plate with cut-out text."""
     ink: float | None
     """Grey (0 to 1) of what the scanner wrote; None where the marker is cast in lead."""
+    lead: float
+    """e-foldings that the lead takes."""
 
     @staticmethod
     def draw(random: np.random.Generator, side: str) -> "Marker":
@@ -58,7 +60,7 @@ class Marker:
         height = float(random.uniform(0.045, 0.1))
         frames: tuple[Frame, ...] = ("none", "ring", "box", "plate", "cutout")
         frame = frames[int(random.choice(5, p=(0.62, 0.14, 0.1, 0.09, 0.05)))]
-        grey = float(random.uniform(0.55, 1.0)) if style[3] < 0.4 else 1.0
+        grey = float(random.uniform(0.35, 1.0)) if style[3] < 0.4 else 1.0
         return Marker(
             text=text,
             place=(float(x), float(y)),
@@ -69,6 +71,7 @@ class Marker:
             hollow=bool(style[4] < 0.15) and frame != "cutout",
             frame=frame,
             ink=grey if style[2] < 0.5 else None,
+            lead=float(random.uniform(1, 6)),
         )
 
 
@@ -109,18 +112,18 @@ _LINE = 58  # pixels from one line to the next
 def _stamp(marker: Marker) -> tuple[Image, Image]:
     """Ink and dark plate (0 to 1), equally large, upright."""
     scales = [2.0 if line == 0 else 1.4 for line in range(len(marker.text))]
-    sizes = [
-        cv2.getTextSize(text, marker.font, scale, marker.stroke)[0]
+    widths = [
+        cv2.getTextSize(text, marker.font, scale, marker.stroke)[0][0]
         for text, scale in zip(marker.text, scales, strict=True)
     ]
-    wide, high = max(width for width, _ in sizes), _LETTER + _LINE * (len(sizes) - 1)
+    wide, high = max(widths), _LETTER + _LINE * (len(widths) - 1)
     margin = 16
     if marker.frame == "ring":
         margin = int(np.hypot(wide, high) / 2 - min(wide, high) / 2) + 18
     canvas = (high + 2 * margin, wide + 2 * margin)
-    text = _write(marker, scales, sizes, canvas, margin=margin, stroke=marker.stroke)
+    text = _write(marker, scales, widths, canvas, margin=margin, stroke=marker.stroke)
     if marker.hollow:
-        text = text - np.minimum(text, _write(marker, scales, sizes, canvas, margin=margin, stroke=1))
+        text = text - np.minimum(text, _write(marker, scales, widths, canvas, margin=margin, stroke=1))
     plate = np.zeros(canvas, np.uint8)
     if marker.frame == "ring":
         reach = int(np.hypot(wide, high) / 2) + 8
@@ -139,14 +142,14 @@ def _stamp(marker: Marker) -> tuple[Image, Image]:
 def _write(
     marker: Marker,
     scales: list[float],
-    sizes: list[tuple[int, int]],
+    widths: list[int],
     canvas: tuple[int, int],
     *,
     margin: int,
     stroke: int,
 ) -> NDArray[np.uint8]:
     written = np.zeros(canvas, np.uint8)
-    for line, (text, scale, (width, _)) in enumerate(zip(marker.text, scales, sizes, strict=True)):
+    for line, (text, scale, width) in enumerate(zip(marker.text, scales, widths, strict=True)):
         place = ((canvas[1] - width) // 2, margin + _LETTER + line * _LINE)
         cv2.putText(written, text, place, marker.font, scale, 255, stroke, cv2.LINE_AA)
     return written

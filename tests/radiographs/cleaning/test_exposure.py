@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 
-from mura_jobs.radiographs.cleaning.exposure import apply_window, bright_objects, window
+from mura_jobs.radiographs.cleaning.exposure import apply_window, bright_objects, equalise, window
 from mura_jobs.radiographs.config import PhantomConfig
 from tests.radiographs.drawing import phantoms
 
@@ -40,3 +40,12 @@ def test_most_of_the_range_is_used() -> None:
 
 def test_a_flat_picture_stays_flat() -> None:
     assert windowed(np.full((40, 30), 0.5, np.float32)).std() == 0
+
+
+def test_equalisation_lifts_faint_contrast_and_none_changes_nothing() -> None:
+    rows = np.arange(256) // 4 % 2
+    faint = np.asarray(0.2 + 0.02 * np.tile(rows, (256, 1)), np.float32)
+    np.testing.assert_array_equal(equalise(faint, 0), faint)
+    lifted = equalise(faint, 4.0)
+    assert np.ptp(lifted) > 1.5 * np.ptp(faint)
+    assert 0 <= lifted.min() <= lifted.max() <= 1

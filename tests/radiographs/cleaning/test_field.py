@@ -1,25 +1,13 @@
-from typing import Any
-
 import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-from numpy.typing import NDArray
 import pytest
 
 from mura_jobs.radiographs.cleaning.field import Field, find_field
 from mura_jobs.radiographs.config import PhantomConfig
 from mura_jobs.radiographs.decode import Grey
-from tests.radiographs.drawing import phantoms
-
-
-def overlap(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, ...]) -> float:
-    """Intersection over union of two convex outlines within a picture."""
-    height, width = shape
-    frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-    a, b = (cv2.intersectConvexConvex(c.astype(np.float32), frame)[1] for c in (first, second))
-    common = cv2.intersectConvexConvex(a, b)[0]
-    return float(common / (cv2.contourArea(a) + cv2.contourArea(b) - common))
+from tests.radiographs.drawing import overlap, phantoms
 
 
 def textured(shape: tuple[int, int], seed: int = 0) -> Grey:
@@ -48,7 +36,7 @@ def test_a_field_in_an_even_surround_is_found(
     rotation: float, width: int, height: int, surround: float
 ) -> None:
     """Every corner to within 1.5 % of the picture's side, the angle to half a degree."""
-    placed = Field(250, 240, width, height, rotation, 1.0)
+    placed = Field(250, 240, width, height, rotation)
     found = find_field(framed(placed, (480, 500), surround), straighten=True)
     assert np.abs(found.corners() - placed.corners()).max() < 0.015 * 500
     assert found.rotation == pytest.approx(rotation, abs=0.5)
@@ -56,19 +44,20 @@ def test_a_field_in_an_even_surround_is_found(
 
 @pytest.mark.parametrize("shape", [(300, 512), (512, 89), (64, 64)])
 def test_without_an_edge_nothing_is_cut(shape: tuple[int, int]) -> None:
-    assert find_field(textured(shape), straighten=True) == Field.whole(shape)
-    assert find_field(np.full(shape, 0.4, np.float32), straighten=True) == Field.whole(shape)
+    for picture in (textured(shape), np.full(shape, 0.4, np.float32)):
+        found = find_field(picture, straighten=True)
+        assert (found.width, found.height, found.rotation) == (*shape[::-1], 0.0)
 
 
 def test_straightening_can_be_switched_off() -> None:
-    picture = framed(Field(250, 240, 260, 260, 12.0, 1.0), (480, 500), 0.0)
+    picture = framed(Field(250, 240, 260, 260, 12.0), (480, 500), 0.0)
     assert find_field(picture, straighten=False).rotation == 0
 
 
 def test_cutting_a_turned_field_gives_it_back_upright() -> None:
     """Texture laid down turned and cut out again is the same texture, up to interpolation."""
     texture = textured((200, 260))
-    field = Field(250.0, 240.0, 260.0, 200.0, 17.0, 1.0)
+    field = Field(250.0, 240.0, 260.0, 200.0, 17.0)
     angle = np.deg2rad(17)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     start = np.array([250, 240]) - turn @ (130, 100)
@@ -81,7 +70,7 @@ def test_cutting_a_turned_field_gives_it_back_upright() -> None:
 
 def test_an_upright_field_is_cut_without_interpolation() -> None:
     picture = textured((100, 120))
-    np.testing.assert_array_equal(Field(60, 50, 40, 20, 0.0, 1.0).cut_from(picture), picture[40:60, 40:80])
+    np.testing.assert_array_equal(Field(60, 50, 40, 20, 0.0).cut_from(picture), picture[40:60, 40:80])
 
 
 def test_fields_of_phantoms_are_found() -> None:
@@ -99,3 +88,31 @@ def test_fields_of_phantoms_are_found() -> None:
     assert np.mean(full) > 0.99
     assert np.median(overlaps) > 0.95
     assert np.median(errors) < 1
+
+
+def test_a_black_margin_within_a_white_page_is_cut_too() -> None:
+    page = np.ones((600, 640), np.float32)
+    page[60:540, 70:570] = framed(Field(250, 240, 300, 280, 0.0), (480, 500), 0.0)
+    found = find_field(page, straighten=True)
+    assert np.abs(found.corners() - Field(320, 300, 300, 280, 0.0).corners()).max() < 10
+
+
+def test_a_round_field_is_not_turned() -> None:
+    y, x = np.indices((400, 440))
+    picture = np.where(np.hypot(y - 200, x - 220) < 190, textured((400, 440)), 0).astype(np.float32)
+    assert find_field(picture, straighten=True).rotation == 0
+
+
+def test_confidence_falls_with_the_evidence() -> None:
+    """A clear frame is certain; one that noise covers is less so."""
+    clear = framed(Field(250, 240, 300, 280, 0.0), (480, 500), 0.0)
+    noise = np.random.default_rng(0).normal(0, 0.35, clear.shape)
+    covered = np.clip(clear + noise, 0, 1).astype(np.float32)
+    certain, doubtful = (find_field(picture, straighten=True).confidence for picture in (clear, covered))
+    assert 0.5 <= doubtful < certain <= 1
+
+
+def test_points_of_a_field_and_its_corners_agree() -> None:
+    field = Field(250, 240, 300, 280, 13.0)
+    own = np.array([(0, 0), (300, 0), (300, 280), (0, 280)])
+    np.testing.assert_allclose(field.to_picture(own), field.corners())
