@@ -1,8 +1,9 @@
 """A reader of pickles that builds plain values and calls nothing that a pickle names.
 
-A pickle is a program. This reader steps through it with `pickletools`, keeps names of classes and functions
-as inert tokens, and knows a fixed table of what a token may make. Nothing is imported and no attribute is
-looked up or set. Every other name, and every opcode that the files we read do without, is refused by name.
+A pickle is a program. This reader steps through it by the standard library's table of opcodes, keeps names of
+classes and functions as inert tokens, and knows a fixed table of what a token may make. Nothing is imported
+and no attribute is looked up or set. Every other name, and every opcode that the files we read do without, is
+refused by name.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -84,7 +85,7 @@ class _Machine:
     def run(self, file: BytesIO) -> object:
         """Step through to STOP."""
         try:
-            for count, (name, argument) in enumerate(_steps(file)):
+            for count, (name, argument) in enumerate(_steps(file, self.where)):
                 if count >= MAX_OPCODES:
                     raise Refused(f"{self.where}: more than {MAX_OPCODES} steps; a file of weights has fewer")
                 if name == "STOP":
@@ -149,7 +150,7 @@ class _Machine:
             case "BINGET" | "LONG_BINGET":
                 push(self.memo[argument])
             case "GLOBAL":
-                push(self.token(argument.replace(" ", ".", 1)))
+                push(self.token(argument))
             case "STACK_GLOBAL":
                 attribute, module = stack.pop(), stack.pop()
                 push(self.token(f"{_text(module)}.{_text(attribute)}"))
@@ -159,10 +160,11 @@ class _Machine:
             case "BUILD":
                 stack.pop()
                 self.top(Opaque)
-            case "BINPERSID" if self.persistent is not None:
-                push(self.persistent(stack.pop()))
             case _:
-                raise Refused(f"{self.where}: the opcode {name} is refused; weights need no such thing")
+                assert name == "BINPERSID", name
+                if self.persistent is None:
+                    raise Refused(f"{self.where}: the opcode {name} is refused where weights have none")
+                push(self.persistent(stack.pop()))
 
     def since_mark(self) -> list[Any]:
         """What was pushed since the last mark, which goes."""
@@ -203,27 +205,42 @@ class _Machine:
         return self.constructors[maker.name](*arguments)
 
 
-_LITERALS = frozenset(
-    {
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG1",
-        "BINFLOAT",
-        "SHORT_BINUNICODE",
-        "BINUNICODE",
-        "BINUNICODE8",
-        "SHORT_BINBYTES",
-        "BINBYTES",
-        "BINBYTES8",
-    }
-)
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+
+_LITERALS = frozenset({
+    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
+    "SHORT_BINBYTES", "BINBYTES", "BINBYTES8",
+})  # fmt: skip
 """Opcodes that push their argument."""
 
+_ALLOWED = _LITERALS | {
+    "PROTO", "FRAME", "STOP", "NONE", "NEWTRUE", "NEWFALSE", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET",
+    "EMPTY_TUPLE", "MARK", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "APPEND", "APPENDS", "ADDITEMS", "SETITEM",
+    "SETITEMS", "BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL",
+    "REDUCE", "NEWOBJ", "BUILD", "BINPERSID",
+}  # fmt: skip
 
-def _steps(file: BytesIO) -> Iterator[tuple[str, Any]]:
-    for opcode, argument, _ in pickletools.genops(file):
-        yield opcode.name, argument
+
+def _steps(file: BytesIO, where: str) -> Iterator[tuple[str, Any]]:
+    """Opcodes and their arguments; of an opcode that is refused nothing else is read."""
+    while True:
+        code = file.read(1).decode("latin-1")
+        if code not in _OPCODES:
+            raise ValueError(f"no opcode at byte {file.tell() - 1}")
+        opcode = _OPCODES[code]
+        if opcode.name not in _ALLOWED:
+            raise Refused(f"{where}: the opcode {opcode.name} is refused; weights need no such thing")
+        if opcode.name == "GLOBAL":
+            yield opcode.name, f"{_line(file)}.{_line(file)}"
+        else:
+            yield opcode.name, None if opcode.arg is None else opcode.arg.reader(file)
+
+
+def _line(file: BytesIO) -> str:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("the end of a name is missing")
+    return line[:-1].decode()
 
 
 def _text(value: object) -> str:
