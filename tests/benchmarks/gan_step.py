@@ -102,7 +102,7 @@ def main() -> None:
     print("images       p   " + "".join(f"{name:>9}" for name in columns) + "   s/kimg  of release  peak GiB")
     for side, channels in CASES[given.case]:
         for p in given.p:
-            settings = _settings(p, given.precision)
+            settings = benchmark_settings(p, given.precision)
             recipe = resolve(settings, side, channels, 1)
             found = measure(recipe, settings, channels, given.steps)
             weights = {
@@ -121,8 +121,8 @@ def main() -> None:
             )
 
 
-def _settings(p: float, precision: Precision) -> TrainGanSettings:
-    """The sheet's networks, with both regularisers every second step so that a few steps time them often."""
+def benchmark_settings(p: float, precision: Precision) -> TrainGanSettings:
+    """The sheet's networks. Both regularisers come every second step, so that a few steps time them often."""
     return TrainGanSettings(
         preset="auto",
         batch=16,
