@@ -1,20 +1,17 @@
-"""All that a training carries from one step to the next, and its checkpoints."""
+"""All that a training carries from one step to the next."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-import json
 from typing import Any, Self
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from mura_jobs.bucket.base import Bucket
 from mura_jobs.classifier.config import TrainCnnConfig
 from mura_jobs.classifier.optimise import Average, make_optimiser
 from mura_jobs.features.network import Classifier
-from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, withdraw
+from mura_jobs.job.checkpoint import Checkpoint
 
 
 @dataclass
@@ -75,10 +72,15 @@ class TrainState:
         parts |= {f"optimiser.{index}": state for index, state in optimiser.items()}
         return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
 
-    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        """Continue from what `tensors` and a record of step and history held."""
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that is no tensor, as JSON holds it."""
+        return {"step": self.step, "history": self.history}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from what `tensors` and `record` held."""
         parts: dict[str, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
+        for key, value in checkpoint.tensors.items():
             part, _, name = key.rpartition(".") if key.startswith("optimiser.") else key.partition(".")
             parts.setdefault(part, {})[name] = value
         device = self.sums.device
@@ -98,50 +100,4 @@ class TrainState:
                 else value.to(device)
                 for name, value in saved.items()
             }
-        self.step, self.history = record["step"], record["history"]
-
-
-class Checkpoints:
-    """Checkpoints of one output, under its prefix: the newest complete one counts."""
-
-    def __init__(self, bucket: Bucket, output: Draft) -> None:
-        self._bucket = bucket
-        self._output = output
-        self._prefix = f"{output.prefix}/checkpoints"
-
-    def save(self, state: TrainState) -> None:
-        """Write a checkpoint, then delete older ones."""
-        output = self._output
-        place = f"{self._prefix}/step-{state.step:09d}"
-        draft = Draft(self._bucket, place, stage=output.stage, config=output.config, inputs=output.inputs)
-        tensors = {name: value.detach().cpu().contiguous() for name, value in state.tensors().items()}
-        draft.put("state.safetensors", safetensors.torch.save(tensors))
-        draft.put("state.json", json.dumps({"step": state.step, "history": state.history}).encode())
-        draft.publish({"step": state.step})
-        for other in self._complete():
-            if other != place:
-                withdraw(self._bucket, other)
-
-    def restore(self, state: TrainState) -> bool:
-        """Continue from the newest checkpoint; False where there is none.
-
-        Raises:
-            ConfigError: the newest was made with another configuration or from other inputs.
-        """
-        places = self._complete()
-        if not places:
-            return False
-        artifact = Artifact.open(self._bucket, places[-1])
-        artifact.manifest.require_same(artifact.prefix, self._output.config, self._output.inputs)
-        record = json.loads(artifact.read("state.json"))
-        state.restore(safetensors.torch.load(artifact.read("state.safetensors")), record)
-        return True
-
-    def clear(self) -> None:
-        """Delete all of them, once the output is published."""
-        self._bucket.delete(entry.key for entry in list(self._bucket.list(f"{self._prefix}/")))
-
-    def _complete(self) -> list[str]:
-        """Their prefixes, oldest first."""
-        keys = [entry.key for entry in self._bucket.list(f"{self._prefix}/")]
-        return sorted(key.removesuffix(f"/{MANIFEST}") for key in keys if key.endswith(f"/{MANIFEST}"))
+        self.step, self.history = checkpoint.record["step"], checkpoint.record["history"]

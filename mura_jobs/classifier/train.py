@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from mura_jobs.classifier.arms import LABELS, Arm
 from mura_jobs.classifier.augment import augment, draw
+from mura_jobs.classifier.calls import CALLED_POSITIVE, CHOSEN, MAPS, choose
 from mura_jobs.classifier.config import TrainCnnConfig
 from mura_jobs.classifier.data import TrainingSet, compose, load
 from mura_jobs.classifier.evaluate import (
@@ -27,12 +28,13 @@ from mura_jobs.classifier.evaluate import (
     prepare,
     require_both,
 )
-from mura_jobs.classifier.gradcam import CALLED_POSITIVE, CHOSEN, MAPS, as_grey, choose, gradcam
+from mura_jobs.classifier.gradcam import as_grey, gradcam
 from mura_jobs.classifier.optimise import improvements, learning_rate, plateaus
-from mura_jobs.classifier.state import Checkpoints, TrainState
+from mura_jobs.classifier.state import TrainState
 from mura_jobs.errors import MuraError
 from mura_jobs.features.network import build
 from mura_jobs.features.pretrained import read_pretrained
+from mura_jobs.job.checkpoint import Checkpoints
 from mura_jobs.job.config import Label
 from mura_jobs.job.distributed import all_reduce_mean, any_process
 from mura_jobs.job.job import Job
@@ -66,11 +68,14 @@ def run(config: TrainCnnConfig, job: Job) -> None:
     epoch_steps = math.ceil(len(train.index) / config.batch)
     state = TrainState.fresh(config, network, epoch_steps)
     scorer = Scorer(network, size, config.precision)
-    checkpoints = Checkpoints(job.bucket, job.output)
+    checkpoints = Checkpoints(job)
     if job.world.is_main:
         job.events.emit("counts", **images.counts, epoch_steps=epoch_steps)
-    if checkpoints.restore(state) and job.world.is_main:
-        job.events.emit("resumed", step=state.step)
+    checkpoint = checkpoints.newest()
+    if checkpoint is not None:
+        state.restore(checkpoint)
+        if job.world.is_main:
+            job.events.emit("resumed", step=state.step)
     _Training(
         config=config,
         job=job,
@@ -220,7 +225,8 @@ class _Training:
 
     def _save(self) -> None:
         if self.job.world.is_main:
-            self.checkpoints.save(self.state)
+            state = self.state
+            self.checkpoints.save(f"step-{state.step:09d}", state.tensors(), state.record)
 
 
 def _publish(

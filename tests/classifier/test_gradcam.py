@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mura_jobs.classifier.gradcam import CALLS, as_grey, blocks, choose, gradcam
+from mura_jobs.classifier.calls import CALLS, choose
+from mura_jobs.classifier.gradcam import as_grey, blocks, gradcam
 from mura_jobs.features.config import NetworkConfig
 from mura_jobs.features.network import DEVIATION, MEAN, Classifier, build
 
