@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.gan_processes
 
-Both train on the same world batches of the case `sheet` in grey. The start is measured from the command to the
-end of a training of one step, on a data set of 64 images. Times are medians; the machine should do nothing else.
+Both train on the same world batches of the case `sheet` in grey. The start lasts from the command to the end
+of a training of one step, on a data set of 64 images. Times are medians; the machine should do nothing else.
 """
 
 import os
