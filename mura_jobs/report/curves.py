@@ -24,6 +24,8 @@ _GENERATOR_PANELS = {
     "regularisers": {"r1": "R1 penalty", "path_length": "path length"},
 }
 
+_MEASURES = {"frechet-distance": "Fréchet distance", "kernel-distance": "kernel distance"}
+
 _CLASSIFIER_PANELS = (
     ("loss", "loss", {"train": "train_loss", "select": "select_loss"}),
     ("auroc", "AUROC on select", {"select": "select_auroc"}),
@@ -37,7 +39,7 @@ def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> 
         place = f"train-gan/{label}"
         table = pd.DataFrame([json.loads(line) for line in inputs[place].read("metrics.jsonl").splitlines()])
         kimg = table["kimg"].to_numpy(np.float64)
-        for panel, measures in _GENERATOR_PANELS.items():
+        for panel, measures in (_GENERATOR_PANELS | _distances(table)).items():
             # A measure that was switched off is absent, and null in ticks without it.
             series = {
                 words: (kimg[known], table.loc[known, name].to_numpy(np.float64))
@@ -47,13 +49,23 @@ def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> 
             if series:
                 found.append(
                     Picture(
-                        name=f"generator-{label}-{panel}.svg",
+                        name=f"generator-{label}-{_slug(panel)}.svg",
                         data=lines(series, title=f"{label}: {panel}", xlabel="kimg"),
                         alt=f"{panel} of the {label} generator over {kimg[-1]:g} kimg: "
                         + ", ".join(f"{name} ends at {y[-1]:.3g}" for name, (_, y) in series.items()),
                     )
                 )
     return found
+
+
+def _distances(table: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Panels of what compares synthetic with real images, each named MEASURE/FEATURE-SPACE."""
+    panels: dict[str, dict[str, str]] = {}
+    for name in table:
+        measure, _, space = str(name).partition("/")
+        if space:
+            panels.setdefault(_MEASURES.get(measure, measure), {})[str(name)] = space
+    return panels
 
 
 def classifier_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> list[Picture]:
@@ -104,6 +116,10 @@ def training_facts(config: ReportConfig, inputs: Mapping[str, Artifact]) -> list
         seeds = [{name: one[name] for name in wanted} for one in metrics]
         found.append({"arm": arm, "mean": means, "seeds": seeds})
     return found
+
+
+def _slug(panel: str) -> str:
+    return panel.lower().replace("é", "e").replace(" ", "-")
 
 
 def _history(place: str, artifact: Artifact) -> pd.DataFrame:

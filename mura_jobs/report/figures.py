@@ -178,9 +178,12 @@ def distances(synthetic: Floats, held_out: Floats, threshold: float) -> bytes:
 
 
 def amounts(
-    series: Mapping[str, Sequence[Mapping[str, float]]], *, title: str, xlabel: str, ylabel: str
+    series: Mapping[str, Sequence[Mapping[str, float]]], *, title: str, xlabel: str, ylabel: str, log: bool
 ) -> bytes:
-    """A score with its interval over an amount of images; points have x, value, low and high."""
+    """A score with its interval over an amount of images; points have x, value, low and high.
+
+    Curves of the same x stand a little apart, so that their intervals can be told from each other.
+    """
     styles = [
         (VERMILLION, "-", "o"),
         (BLUE, (0, (5, 2)), "s"),
@@ -188,17 +191,25 @@ def amounts(
         (PURPLE, "-.", "D"),
     ]
     with _figure(PANEL) as (figure, axes):
+        widest = max(point["x"] for points in series.values() for point in points)
         for at, (name, points) in enumerate(series.items()):
             color, dash, mark = styles[at % len(styles)]
             x, value, low, high = (
                 np.array([point[k] for point in points]) for k in ("x", "value", "low", "high")
             )
+            apart = at - (len(series) - 1) / 2
+            x = x * 1.03**apart if log else x + 0.008 * widest * apart
             bars = [value - low, high - value]
             axes.errorbar(
                 x, value, bars, color=color, ls=dash, marker=mark, capsize=3, elinewidth=1, label=name
             )
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        axes.legend()
+        if log:
+            ticks = sorted({round(point["x"]) for points in series.values() for point in points})
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+            axes.minorticks_off()
+        axes.legend(loc="lower right")
         return _svg(figure)
 
 

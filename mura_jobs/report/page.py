@@ -16,6 +16,7 @@ SECTIONS = (
     ("errors", "Right and wrong calls"),
     ("curves", "ROC and calibration"),
     ("classifiers", "Classifiers"),
+    ("attention", "Where classifiers looked"),
     ("synthetic", "Synthetic radiographs"),
     ("data", "Data"),
     ("firewall", "Split firewall"),
@@ -60,6 +61,7 @@ def render(
         css=Markup((folder / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
         sections=SECTIONS,
         metrics=METRICS,
+        gates=words.GATES,
         names=words.METRIC_NAMES,
         metric=words.METRIC_NAMES[config.metric],
         level=f"{config.level:.0%}",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mura_jobs.classifier.arms import Arm
 from mura_jobs.report.config import ReportConfig
 from mura_jobs.report.figures import amounts, calibration_panel, forest, roc_panel
 from mura_jobs.report.pictures import Picture
@@ -11,12 +10,12 @@ from mura_jobs.report.words import METRIC_NAMES, number, signed
 
 
 def evidence_pictures(report: Mapping[str, Any], config: ReportConfig) -> dict[str, Any]:
-    """Forest plot, ROC curves, calibration and, where arms differ in amounts, scores over amounts."""
+    """Forest plot, ROC curves, calibration and, where arms differ in amounts, learning curves."""
     return {
         "forest": _forest(report, config),
         "roc": [_roc(arm, report, config) for arm in report["arms"]],
         "calibration": [_calibration(arm, config) for arm in report["arms"]],
-        "amounts": [picture for picture in (_extra(report, config), _fraction(report, config)) if picture],
+        "learning": _learning(report, config),
     }
 
 
@@ -64,60 +63,35 @@ def _calibration(arm: Mapping[str, Any], config: ReportConfig) -> Picture:
     )
 
 
-def _extra(report: Mapping[str, Any], config: ReportConfig) -> Picture | None:
-    """Scores over the number of extra images, if one kind of arm comes in several amounts."""
-    series: dict[str, list[dict[str, float]]] = {}
-    for arm, point in _points(report, config):
-        if arm.kind in ("real+synthetic", "real-duplicated") and arm.fraction == 1:
-            series.setdefault(arm.kind, []).append(point | {"x": point["extra"]})
-    if max((len(points) for points in series.values()), default=0) < 2:
-        return None
-    for arm, point in _points(report, config):
-        if arm.kind == "real" and arm.fraction == 1:
-            series = {kind: [point | {"x": 0.0}, *points] for kind, points in series.items()}
-    return _amounts("amounts-extra.svg", series, "extra images in training", config)
-
-
-def _fraction(report: Mapping[str, Any], config: ReportConfig) -> Picture | None:
-    """Scores over the number of real images, if arms use several shares of them."""
-    series: dict[str, list[dict[str, float]]] = {}
-    for arm, point in _points(report, config):
-        if arm.has_real:
-            name = arm.name.removesuffix(f"-f{arm.fraction:g}")
-            series.setdefault(name, []).append(point | {"x": point["real"]})
-    several = {name: points for name, points in series.items() if len(points) > 1}
-    return _amounts("amounts-real.svg", several, "real images in training", config) if several else None
-
-
-def _amounts(
-    name: str, series: Mapping[str, list[dict[str, float]]], xlabel: str, config: ReportConfig
-) -> Picture:
+def _learning(report: Mapping[str, Any], config: ReportConfig) -> list[Picture]:
+    """One picture for each kind of learning curves that the arms give."""
+    xlabels = {"real": "real images in training", "extra": "extra images in training"}
     metric = f"{config.unit} {METRIC_NAMES[config.metric]}"
-    ordered = {kind: sorted(points, key=lambda point: point["x"]) for kind, points in series.items()}
-    found = "; ".join(
-        f"{kind}: " + ", ".join(f"{number(point['value'])} at {point['x']:,.0f}" for point in points)
-        for kind, points in ordered.items()
-    )
-    return Picture(
-        name=name,
-        data=amounts(ordered, title=metric, xlabel=xlabel, ylabel=metric),
-        alt=f"{metric} over {xlabel}: {found}",
-    )
-
-
-def _points(report: Mapping[str, Any], config: ReportConfig) -> list[tuple[Arm, dict[str, float]]]:
-    """Each arm with its score and the images it trained on (mean over seeds)."""
     found = []
-    for row, training in zip(report["arms"], report["training"], strict=True):
-        images = training["mean"]
-        score = row[config.unit]["scores"][config.metric]
-        value = score["value"]
-        point = {
-            "value": value,
-            "low": value if score["low"] is None else score["low"],
-            "high": value if score["high"] is None else score["high"],
-            "real": images["real"],
-            "extra": images["copies"] + images["synthetic"],
+    for kind, curves in report["learning_curves"].items():
+        if not curves:
+            continue
+        series = {
+            curve["name"]: [
+                {"x": point["x"]} | {end: _or(point[end], point["value"]) for end in ("value", "low", "high")}
+                for point in curve["points"]
+            ]
+            for curve in curves
         }
-        found.append((Arm.parse(row["arm"]), point))
+        told = "; ".join(
+            f"{name}: " + ", ".join(f"{number(point['value'])} at {point['x']:,.0f}" for point in points)
+            for name, points in series.items()
+        )
+        found.append(
+            Picture(
+                name=f"learning-{kind}.svg",
+                data=amounts(series, title=metric, xlabel=xlabels[kind], ylabel=metric, log=kind == "real"),
+                alt=f"{metric} over {xlabels[kind]}: {told}",
+                caption=f"Over {xlabels[kind]}, with {config.level:.0%} intervals",
+            )
+        )
     return found
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

@@ -12,18 +12,20 @@ from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
 from mura_jobs.radiographs.phantom.phantom import NAME as PHANTOM
+from mura_jobs.report.attention import Attention, attention
 from mura_jobs.report.config import ReportConfig
 from mura_jobs.report.curves import classifier_pictures, generator_pictures, training_facts
 from mura_jobs.report.evidence import plain_comparison, weigh
 from mura_jobs.report.firewall import check_firewall, holds, pixel_digests
 from mura_jobs.report.gallery import Gallery, make_gallery
+from mura_jobs.report.learning import learning_curves
 from mura_jobs.report.lineage import configurations, cost, lineage
 from mura_jobs.report.page import render
 from mura_jobs.report.panels import evidence_pictures
 from mura_jobs.report.pictures import Picture
 from mura_jobs.report.predictions import by_study, read_predictions, read_study_thresholds
-from mura_jobs.report.verdict import conclude
-from mura_jobs.report.words import answer, explain
+from mura_jobs.report.verdict import Verdict, conclude
+from mura_jobs.report.words import GATES, answer, explain
 
 _BLOCK = 512
 """Images held at once while their pixels are hashed."""
@@ -60,6 +62,7 @@ def run(config: ReportConfig, job: Job) -> None:
             make_gallery(config, label, real, packed, inputs[f"synthesize/{label}"])
             for label, packed in synthetic.items()
         ]
+        attended = attention(_attended(config, verdict), inputs, real)
         rows = lineage(inputs)
         preprocessed = inputs["preprocess"].manifest.summary
         phantom = preprocessed["data_set"] == PHANTOM
@@ -75,7 +78,9 @@ def run(config: ReportConfig, job: Job) -> None:
             "config": config.plain(),
             **weighed,
             "training": training_facts(config, inputs),
+            "attention": [looked.facts for looked in attended],
             "synthetic": [gallery.facts for gallery in galleries],
+            "gates": [name for name in GATES if any(name in g.facts["rejected"] for g in galleries)],
             "data_set": preprocessed["data_set"],
             "phantom": phantom,
             "counts": list(_counts(real.index)),
@@ -88,10 +93,12 @@ def run(config: ReportConfig, job: Job) -> None:
             "cpu_only": all("CPU" in device for row in rows for device in row["devices"]),
             "configurations": configurations(rows, config.plain()),
         }
+        report["learning_curves"] = learning_curves(report, config)
         pictures = {
             **evidence_pictures(report, config),
             "classifiers": classifier_pictures(config, inputs),
             "generators": generator_pictures(config, inputs),
+            "attention": attended,
             "galleries": galleries,
             "cleaning": _cleaning(inputs["preprocess"], len(real)),
         }
@@ -109,6 +116,12 @@ def run(config: ReportConfig, job: Job) -> None:
         name: lead.get(name) for name in ("arm", "baseline", "effect", "interval", "p_holm", "detectable")
     }
     job.output.publish({"answer": report["answer"], "verdict": verdict.answer, **facts})
+
+
+def _attended(config: ReportConfig, verdict: Verdict) -> list[str]:
+    """The arms whose classifiers' maps are shown: those that the verdict compares."""
+    lead = verdict.lead
+    return [config.arms[0]] if lead is None else [lead.baseline, lead.arm]
 
 
 _CLEANED = ("inverted", "straightened", "cropped")
@@ -161,6 +174,8 @@ def _all(places: Sequence[Any] | Mapping[str, Any] | Any) -> Iterator[Picture]: 
     for place in places:
         if isinstance(place, Picture):
             yield place
+        elif isinstance(place, Attention):
+            yield from place.pictures
         elif isinstance(place, Gallery):
             yield from (place.real, place.fake, *place.neighbours, place.distances)
         elif place is not None:

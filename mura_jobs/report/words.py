@@ -24,6 +24,14 @@ ANSWERS = {
 }
 """Answers to the page's question, "Do synthetic radiographs make the classifier better?"."""
 
+GATES = {
+    "memorisation": "too near a training image, in pixels",
+    "memorisation_features": "the same, in features",
+    "duplicates": "too near another synthetic one",
+    "label_agreement": "unlike its label",
+    "realism": "too far from real ones",
+}
+"""What each gate of `synthesize` rejects."""
 
 _PAST = {"helps": "helped", "hurts": "hurt"}
 

@@ -1,5 +1,6 @@
 from collections import Counter
 from html.parser import HTMLParser
+import io
 from itertools import pairwise
 import json
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 import pytest
 
 from mura_jobs.bucket.base import Bucket
@@ -15,6 +17,7 @@ from mura_jobs.errors import InputError
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.radiographs.packed import parquet_bytes
 from mura_jobs.report.page import duration, size
+from mura_jobs.report.pictures import overlay_pairs
 from mura_jobs.report.statistics import scores
 from tests.report.toy_run import ToyRun
 
@@ -167,6 +170,7 @@ def test_every_number_of_the_page_is_in_report_json(page: Page, facts: dict[str,
         "2009",
         "2013",
         "2014",
+        "2017",
         "0.001",
         "0",
         "1",
@@ -187,6 +191,36 @@ def test_figures_lie_beside_the_page_and_in_it(report: Artifact, page: Page) -> 
     figures = [name for name in report.names if name.startswith("figures/")]
     assert len(figures) == len(page.all("img"))
     assert {"figures/forest.svg", "figures/real-positive.png", "figures/cleaning.png"} <= set(figures)
+
+
+def test_maps_of_the_compared_arms_are_shown_with_what_they_are_of(
+    published: ToyRun, report: Artifact, facts: dict[str, Any]
+) -> None:
+    """Of baseline and lead, and every image of every kind of call is named in report.json."""
+    lead = facts["verdict"]["lead"]
+    assert [one["arm"] for one in facts["attention"]] == [lead["baseline"], lead["arm"]]
+    for one in facts["attention"]:
+        stored = published.open(one["classifier"])
+        chosen = pd.read_parquet(io.BytesIO(stored.read("gradcam.parquet")))
+        assert [image["key"] for image in one["images"]] == chosen["key"].tolist()
+        for call in chosen["call"].unique():
+            assert f"figures/attention-{one['arm']}-{call.replace(' ', '-')}.png" in report.names
+
+
+def test_distances_of_generators_are_drawn(report: Artifact) -> None:
+    assert "figures/generator-positive-frechet-distance.svg" in report.names
+    assert "efficientnet-lite0 ends at 5" in report.read("index.html").decode()
+
+
+def test_an_overlay_of_no_evidence_is_the_image() -> None:
+    """And the strongest place is coloured, in the right tile."""
+    images = np.full((3, 16, 16), 100, np.uint8)
+    maps = np.zeros((3, 16, 16), np.uint8)
+    maps[1, 4, 12] = 255
+    sheet = np.asarray(Image.open(io.BytesIO(overlay_pairs(images, maps, 16)))).astype(int)
+    assert sheet.shape == (2 * 16 + 2, 4 * 16 + 3 * 2, 3)
+    coloured = np.argwhere((sheet.max(axis=2) - sheet.min(axis=2)) > 30)
+    assert coloured.tolist() == [[4, 3 * 18 + 12]]
 
 
 def test_the_same_inputs_give_the_same_bytes(published: ToyRun, report: Artifact, tmp_path: Path) -> None:
