@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+EVIDENCE ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow faults lint benchmarks clean
+.PHONY: help demo test test-slow faults lint evidence benchmarks clean
 
 include helm/targets.mk
 
@@ -39,8 +40,12 @@ test-slow: $(VENV)/installed ## Run the tests that take minutes each
 faults: $(VENV)/installed ## Kill the pipeline in every stage and run it again
 	$(BIN)/pytest -m faults
 
+evidence: $(VENV)/installed ## Run the controls, whose right verdict is known, into ./evidence
+	$(BIN)/python -m tests.evidence.controls "$(EVIDENCE)"
+
 benchmarks: $(VENV)/installed ## Measure and print ratios
 	$(BIN)/python -m tests.benchmarks.gan_step
+	$(BIN)/python -m tests.benchmarks.gan_processes
 
-clean: ## Remove the environment, caches and the demonstration
-	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove the environment, caches, the demonstration and the controls
+	rm -rf $(VENV) $(DEMO) $(EVIDENCE) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

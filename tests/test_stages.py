@@ -7,7 +7,12 @@ from mura_jobs.cli import PRESETS
 from mura_jobs.errors import ConfigError
 from mura_jobs.stages import STAGES, TRAIN_CNN, RunConfig, configure, plan
 
-SHIPPED = sorted(Path(str(PRESETS)).glob("*.yaml"))
+HERE = Path(__file__).parent
+SHIPPED = sorted(
+    path
+    for folder in (Path(str(PRESETS)), HERE / "evidence", HERE.parent / "docs" / "studies")
+    for path in folder.glob("*.yaml")
+)
 
 
 def test_needs_come_before_what_needs_them() -> None:
@@ -25,7 +30,7 @@ def test_a_run_repeats_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_presets_are_valid_and_say_nothing_that_is_default_anyway(path: Path) -> None:
+def test_shipped_run_files_are_valid_and_say_nothing_that_is_default_anyway(path: Path) -> None:
     """A default stands in its Config class and nowhere else."""
     values = yaml.safe_load(path.read_text("utf-8"))
     config = RunConfig.parse(values, path.name)
