@@ -25,9 +25,11 @@ from mura_jobs.job.stage import JobOptions, Stage, execute
 from mura_jobs.local import RunOptions, run
 from mura_jobs.report.config import EvaluateConfig
 from mura_jobs.stages import EVALUATE, REPORT, STAGES, RunConfig, configure
+from mura_jobs.synthetic.tools import TOOLS, Tool
 
 PRESETS = files("mura_jobs") / "presets"
 STAGES_BY_NAME = {stage.name: stage for stage in STAGES}
+TOOLS_BY_NAME = {tool.name: tool for tool in TOOLS}
 COMMANDS_BY_NAME = {command.name: command for command in COMMANDS}
 
 EXAMPLES = {
@@ -56,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _evaluate(options, shutdown)
             case name if name in STAGES_BY_NAME:
                 _run_stage(STAGES_BY_NAME[name], options, shutdown)
+            case name if name in TOOLS_BY_NAME:
+                _run_tool(TOOLS_BY_NAME[name], options, shutdown)
             case name:
                 _run_command(COMMANDS_BY_NAME[name], options, shutdown)
     except MuraError as error:
@@ -75,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     for stage in STAGES:
         _add_command(commands, stage.name, stage.about, JobOptions, stage.config_class)
     _add_command(commands, EVALUATE.name, EVALUATE.about, JobOptions, EVALUATE.config_class, with_file=False)
+    for tool in TOOLS:
+        _add_command(commands, tool.name, tool.about, JobOptions, tool.config_class, with_file=False)
     for command in COMMANDS:
         _add_command(commands, command.name, command.about, JobOptions, command.config_class)
     commands.add_parser("schema", help="print the JSON schema of a run's configuration file")
@@ -132,6 +138,14 @@ def _run_command(command: Command, options: argparse.Namespace, shutdown: Shutdo
     job_options = JobOptions.parse(given(options, JobOptions))
     config = command.config_class.parse(given(options, command.config_class), command.name)
     command.run(config, RunConfig.parse(_file_values(options)), job_options, shutdown)
+
+
+def _run_tool(tool: Tool, options: argparse.Namespace, shutdown: Shutdown) -> None:
+    job_options = JobOptions.parse(given(options, JobOptions))
+    if job_options.count > 1:
+        raise ConfigError(f"{tool.name} is not divided into shares; leave out --count {job_options.count}")
+    config = tool.config_class.parse(given(options, tool.config_class), tool.name)
+    print(f"made: {tool.run(config, job_options, shutdown)}/")  # noqa: T201 - the command's result
 
 
 def _evaluate(options: argparse.Namespace, shutdown: Shutdown) -> None:

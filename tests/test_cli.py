@@ -5,13 +5,16 @@ import pytest
 
 from mura_jobs.cli import main
 from mura_jobs.stages import STAGES
+from mura_jobs.synthetic.tools import TOOLS
 
 
 def run(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["run", *(stage.name for stage in STAGES)])
+@pytest.mark.parametrize(
+    "command", ["run", *(stage.name for stage in STAGES), *(tool.name for tool in TOOLS)]
+)
 def test_help_documents_each_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run(command, "--help")

@@ -13,6 +13,7 @@ from mura_jobs.job.artifact import Manifest
 from mura_jobs.job.config import Config
 from mura_jobs.local import RunOptions
 from mura_jobs.stages import STAGES, RunConfig
+from mura_jobs.synthetic.tools import TOOLS
 
 ROOT = Path(mura_jobs.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -81,6 +82,7 @@ TOPMOST: list[type[BaseModel]] = [
     RunOptions,
     *(stage.config_class for stage in STAGES),
     *(command.config_class for command in COMMANDS),
+    *(tool.config_class for tool in TOOLS),
 ]
 ALL_CONFIGURATIONS = {found for cls in TOPMOST for found in configurations(cls)}
 

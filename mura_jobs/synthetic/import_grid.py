@@ -23,8 +23,6 @@ def run(config: ImportGridConfig, job: Job) -> None:
     Raises:
         InputError: the picture can't be read or cut as told, a tile is empty, or too few tiles pass.
     """
-    if job.count > 1:
-        raise InputError(f"import-grid: a picture is not divided into {job.count} shares; leave out --count")
     data = _read(config.source, job)
     try:
         grey = decode(data).grey
