@@ -110,6 +110,9 @@ PREPROCESS = Stage(
     run=_run_of("mura_jobs.radiographs.preprocess"),
     place=lambda _: "preprocess",
     needs=lambda _: (),
+    sources=lambda config, bucket: import_module("mura_jobs.radiographs.source").source_digests(
+        config, bucket
+    ),
 )
 TRAIN_GAN = Stage(
     name="train-gan",

@@ -46,10 +46,13 @@ class InvalidKey(BucketError, ValueError):
 
 
 class Entry(NamedTuple):
-    """One object in a listing. `size` is in bytes."""
+    """One object in a listing."""
 
     key: str
     size: int
+    """In bytes."""
+    version: str
+    """Changes when the object does: S3's ETag, or when a file was last written."""
 
 
 class Bucket(ABC):
@@ -170,8 +173,8 @@ class Bucket(ABC):
                     "SeaweedFS or a file:// folder"
                 )
             self.write(key, data[::-1])
-            listed, end = list(self.list(key)), self.read(key, len(data) - 5)
-            if listed != [Entry(key, len(data))] or end != data[4::-1]:
+            listed, end = [entry[:2] for entry in self.list(key)], self.read(key, len(data) - 5)
+            if listed != [(key, len(data))] or end != data[4::-1]:
                 raise BucketError(
                     f"{self.url}: wrote {key} with {len(data)} bytes, but then listed {listed} and read "
                     f"{end!r} at its end; the store, or a cache or proxy before it, is not consistent"

@@ -59,10 +59,10 @@ class LocalBucket(Bucket):
         start = prefix[: prefix.rfind("/") + 1]
         for key, entry in self._walk(self.folder / start, start, prefix, ()):
             try:
-                size = entry.stat().st_size
+                status = entry.stat()
             except FileNotFoundError:  # deleted meanwhile
                 continue
-            yield Entry(key, size)
+            yield Entry(key, status.st_size, str(status.st_mtime_ns))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, `length` of them or all."""

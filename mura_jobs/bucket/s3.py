@@ -89,12 +89,10 @@ class S3Bucket(Bucket):
         """
         require_valid_prefix(prefix, where=self.url)
         page = self._page(prefix)
-        found = page.get("Contents", [])
+        entries = [*self._entries(page)]
         while page["IsTruncated"]:
             page = self._page(prefix, ContinuationToken=page["NextContinuationToken"])
-            found += page.get("Contents", [])
-        entries = [Entry(each["Key"][len(self._prefix) :], each["Size"]) for each in found]
-        entries = [entry for entry in entries if not entry.key.endswith("/")]
+            entries += self._entries(page)
         # AWS sorts by bytes (which is the order of str), but others folder by folder
         yield from sorted(entries)
 
@@ -200,6 +198,12 @@ class S3Bucket(Bucket):
 
     def _page(self, prefix: str, **options: object) -> "ListObjectsV2OutputTypeDef":
         return self._send(self._client.list_objects_v2, Prefix=self._prefix + prefix, **options)
+
+    def _entries(self, page: "ListObjectsV2OutputTypeDef") -> Iterator[Entry]:
+        for each in page.get("Contents", []):
+            if not each["Key"].endswith("/"):
+                key = each["Key"][len(self._prefix) :]
+                yield Entry(key, each["Size"], each["ETag"].strip('"'))
 
     def _get(self, key: str, start: int, length: int | None, etag: str | None = None) -> Piece:
         """A range of an object, of the version `etag` if that is given.

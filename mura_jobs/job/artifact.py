@@ -13,7 +13,10 @@ from importlib.metadata import version
 import json
 from pathlib import Path, PurePosixPath
 import platform
+from types import MappingProxyType
 from typing import Any, Literal
+
+from pydantic import Field
 
 from mura_jobs.bucket.base import Bucket, ObjectMissing
 from mura_jobs.errors import ConfigError, InputError
@@ -59,6 +62,9 @@ class Manifest(Config):
     """The stage's configuration, every field."""
     inputs: dict[str, str]
     """Digest of each artifact that was read, by its prefix in the run."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Of raw data that was read, what tells whether it changed since, by where it lies. It may hold times, so
+    it is no part of the content's identity: that is in the objects."""
     objects: dict[str, StoredObject]
     """The objects by name."""
     summary: dict[str, Any]
@@ -76,14 +82,27 @@ class Manifest(Config):
         objects = {name: stored.sha256 for name, stored in self.objects.items()}
         return canonical_digest([self.stage, self.config, self.inputs, objects])
 
-    def require_same(self, where: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
-        """Check that this is what the given configuration and inputs would make.
+    def require_same(
+        self,
+        where: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        sources: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Check that this is what the given configuration, inputs and raw data would make.
+
+        Raw data that is no longer there can't be compared, and needs not be.
 
         Raises:
             ConfigError: naming every field and input that differs.
         """
         found = differences(self.config, config)
         found += [f"input {name}" for name in differences(self.inputs, inputs)]
+        found += [
+            f"{name}: raw data changed since (names, sizes or versions of its files)"
+            for name in sorted(self.sources.keys() & sources.keys())
+            if self.sources[name] != sources[name]
+        ]
         if found:
             raise ConfigError(
                 f"{where} was made with another configuration:\n  "
@@ -169,6 +188,7 @@ class Draft:
         stage: str,
         config: Mapping[str, Any],
         inputs: Mapping[str, str],
+        sources: Mapping[str, str] = MappingProxyType({}),
         plain_names: bool = False,
         usage: Callable[[], Usage] = Usage,
     ) -> None:
@@ -180,6 +200,7 @@ class Draft:
             stage: the stage that makes it.
             config: the stage's plain configuration.
             inputs: digests of the artifacts read, by prefix.
+            sources: what tells whether raw data changed, by where it lies.
             plain_names: objects' keys are their names as they stand, for what people and other tools open by
                 name; only for outputs whose bytes are a function of configuration and inputs alone.
             usage: asked for time and devices spent when the manifest is written.
@@ -189,6 +210,7 @@ class Draft:
         self.stage = stage
         self.config = dict(config)
         self.inputs = dict(inputs)
+        self.sources = dict(sources)
         self._plain_names = plain_names
         self._usage = usage
         self._objects: dict[str, StoredObject] = {}
@@ -223,6 +245,7 @@ class Draft:
             stage=self.stage,
             config=self.config,
             inputs=self.inputs,
+            sources=self.sources,
             objects=dict(sorted(self._objects.items())),
             summary=dict(summary),
             versions=_versions(),
@@ -233,7 +256,7 @@ class Draft:
         if self.bucket.create(f"{self.prefix}/{MANIFEST}", data):
             return manifest
         winner = Artifact.open(self.bucket, self.prefix).manifest
-        winner.require_same(self.prefix, self.config, self.inputs)
+        winner.require_same(self.prefix, self.config, self.inputs, self.sources)
         return winner
 
     def _store(self, name: str, size: int, digest: str) -> StoredObject:

@@ -26,21 +26,24 @@ def run_in_parts(
             whole's summary.
 
     Raises:
-        ConfigError: a part made with another configuration lies there.
+        ConfigError: a part made with another configuration, or from other raw data, lies there.
     """
     part = _draft(job)
     published = read_manifest(job.bucket, part.prefix)
     if published is None:
         part.publish(make(part))
     else:
-        published.require_same(part.prefix, part.config, part.inputs)
+        published.require_same(part.prefix, part.config, part.inputs, part.sources)
     prefixes = [_prefix(job, index) for index in range(job.count)]
     missing = [prefix for prefix in prefixes if read_manifest(job.bucket, prefix) is None]
     if missing:
         job.events.emit("part published", missing=len(missing), of=job.count)
         return
     try:
-        job.output.publish(merge([Artifact.open(job.bucket, prefix) for prefix in prefixes]))
+        parts = [Artifact.open(job.bucket, prefix) for prefix in prefixes]
+        for other in parts:
+            other.manifest.require_same(other.prefix, part.config, part.inputs, part.sources)
+        job.output.publish(merge(parts))
     except (ObjectMissing, ArtifactMissing):
         # Another share may have found all parts at the same time, published, and cleared them away.
         if read_manifest(job.bucket, job.output.prefix) is None:
@@ -56,6 +59,7 @@ def _draft(job: Job) -> Draft:
         stage=output.stage,
         config=output.config,
         inputs=output.inputs,
+        sources=output.sources,
     )
 
 

@@ -36,6 +36,8 @@ class Stage:
     """Where in a run its output lies, from its configuration: "train-gan/positive"."""
     needs: Callable[[Any], tuple[str, ...]]
     """Places of the outputs it reads."""
+    sources: Callable[[Any, Bucket], Mapping[str, str]] = lambda _config, _bucket: {}
+    """What tells whether the raw data that it reads changed, by where that lies."""
     trains: bool = False
     """Whether it computes with torch: on a GPU where there is one, in several processes under torchrun."""
     raw: bool = False
@@ -122,24 +124,25 @@ def execute(
                 name: Artifact.open(bucket, f"runs/{options.run_id}/{name}") for name in stage.needs(config)
             }
             digests = {name: artifact.manifest.digest for name, artifact in inputs.items()}
-            if _is_published(bucket, prefix, config, digests, world, replace=options.replace):
-                events.emit("already published", at=prefix)
-                return "already published"
-            events.emit("started", devices=list(_devices(world)))
-            output = Draft(
+            draft = Draft(
                 bucket,
                 prefix,
                 stage=stage.name,
                 config=config.plain(),
                 inputs=digests,
+                sources=stage.sources(config, bucket),
                 plain_names=stage.plain_names,
                 usage=lambda: _usage(events, world),
             )
+            if _is_published(draft, world, replace=options.replace):
+                events.emit("already published", at=prefix)
+                return "already published"
+            events.emit("started", devices=list(_devices(world)))
             with tempfile.TemporaryDirectory(prefix="mura-jobs-", dir=options.scratch) as scratch:
                 job = Job(
                     bucket=bucket,
                     inputs=inputs,
-                    output=output,
+                    output=draft,
                     events=events,
                     shutdown=shutdown,
                     world=world,
@@ -164,17 +167,15 @@ def execute(
             events.close()
 
 
-def _is_published(
-    bucket: Bucket, prefix: str, config: Config, inputs: Mapping[str, str], world: World, *, replace: bool
-) -> bool:
+def _is_published(draft: Draft, world: World, *, replace: bool) -> bool:
     """Whether this very output exists; another one is refused, or discarded where `replace` is set."""
     published = False
     if world.is_main:
-        manifest = read_manifest(bucket, prefix)
+        manifest = read_manifest(draft.bucket, draft.prefix)
         if replace:
-            withdraw(bucket, prefix)
+            withdraw(draft.bucket, draft.prefix)
         elif manifest is not None:
-            manifest.require_same(prefix, config.plain(), inputs)
+            manifest.require_same(draft.prefix, draft.config, draft.inputs, draft.sources)
             published = True
     if world.size > 1:
         from mura_jobs.job.distributed import any_process

@@ -83,7 +83,8 @@ class PreprocessConfig(Config):
 
     source: Annotated[str, Field(min_length=1)] = "raw/MURA-v1.1"
     """Where the radiographs lie in the bucket: the prefix of a tree in MURA's layout, the key of its `.zip`,
-    or the key of a `.csv` with the columns path, label, patient, study, split and perhaps body_part."""
+    or the key of a `.csv` with the columns path, label, patient, study, split and perhaps body_part. Images
+    are PNG, JPEG or DICOM."""
 
     body_parts: Annotated[tuple[str, ...], Field(min_length=1)] = ("XR_SHOULDER",)
     """Body parts to take, as MURA names them (`XR_SHOULDER`, `XR_WRIST` …), or `all`."""
@@ -100,9 +101,14 @@ class PreprocessConfig(Config):
     cleaning: CleaningConfig = CleaningConfig()
     """What is done to each picture."""
 
-    unreadable_share: Fraction = 0.0
-    """Share of unreadable images above which the stage stops (0 to 1). Up to it they are named in the summary
-    and left out; none is ever replaced."""
+    unreadable_share: Fraction = 0.001
+    """Share of a split's images that may be unreadable (0 to 1): one in a thousand, so none of a test set of
+    a few hundred. Up to it they are left out and named in `unreadable.csv`, above it the stage stops; none
+    is ever replaced. An unreadable label table always stops it."""
+
+    duplicates: Literal["list", "drop"] = "list"
+    """What is done about the same picture under two patients or in two splits: `list` names the pairs in
+    `duplicates.csv`; `drop` also leaves one of each out, from `train` first and never from `test`."""
 
     shard_images: Annotated[int, Field(ge=1)] = 4096
     """Images in one `.npy` file of the output."""

@@ -8,7 +8,7 @@ from mura_jobs.errors import InputError
 from mura_jobs.job.config import Label, Split
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Radiograph:
     """One labelled picture of a data set."""
 
@@ -39,6 +39,8 @@ class DataSet:
     """Sorted by key."""
     ignored: tuple[str, ...]
     """Files that are no part of the data set, such as an operating system's."""
+    tables: tuple[str, ...]
+    """Files that say all this."""
 
 
 Counts = dict[str, dict[str, dict[str, int]]]

@@ -7,15 +7,24 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Self
 import zipfile
+import zlib
 
 from mura_jobs.bucket.base import Bucket, ObjectMissing
 from mura_jobs.errors import InputError
+from mura_jobs.radiographs.decode import Unreadable
 
-MAX_FILE_BYTES = 1 << 28
-"""A raw file larger than this (256 MiB) is refused; radiographs have a few MB, a zip bomb has many GB."""
+MAX_FILE_BYTES = 1 << 27
+"""A raw file larger than this (128 MiB) is not read; radiographs have 0.1 to 30, a zip bomb has many GB."""
+
+AHEAD_BYTES = 1 << 27
+"""Files that are read ahead of their use have no more bytes than this together, or are one file."""
 
 MAX_RATIO = 1000
 """A zip's member that grows by more than this is refused; deflate can reach 1032 on zeros only."""
+
+
+class SourceMissing(InputError):
+    """Nothing lies where the raw data should."""
 
 
 class Files(AbstractContextManager["Files"], ABC):
@@ -25,24 +34,25 @@ class Files(AbstractContextManager["Files"], ABC):
     """The place, for messages."""
     sizes: Mapping[str, int]
     """Every file's path and its size in bytes, sorted by path."""
+    versions: Mapping[str, str]
+    """What changes when a file does, by its path."""
 
     @abstractmethod
-    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Each file's path and bytes, in the order that reads fastest.
-
-        Raises:
-            InputError: a file can't be read as it was stored.
-        """
+    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | Unreadable]]:
+        """Each file's path and bytes, in the order that reads fastest, or why it can't be read."""
 
     def read(self, path: str) -> bytes:
         """One file's bytes.
 
         Raises:
-            InputError: there is no such file.
+            InputError: there is no such file, or it can't be read.
         """
         if path not in self.sizes:
             raise InputError(f"{self.where}: there is no {path}")
-        return next(self.read_all([path]))[1]
+        data = next(iter(self.read_all([path])))[1]
+        if isinstance(data, Unreadable):
+            raise InputError(f"{self.where}: {path}: {data}")
+        return data
 
     def __enter__(self) -> Self:
         return self
@@ -60,25 +70,48 @@ class Folder(Files):
         """List the files.
 
         Raises:
-            InputError: nothing lies there, or a file is too large.
+            InputError: nothing lies there.
         """
         self._bucket = bucket
         self._start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.where = f"{bucket.url}/{self._start}".rstrip("/")
-        self.sizes = {entry.key[len(self._start) :]: entry.size for entry in bucket.list(self._start)}
-        if not self.sizes:
-            raise InputError(f"{self.where}: nothing lies there; put the raw data there or correct `source`")
+        listed = [entry._replace(key=entry.key[len(self._start) :]) for entry in bucket.list(self._start)]
+        if not listed:
+            raise SourceMissing(
+                f"{self.where}: nothing lies there; put the raw data there or correct `source`"
+            )
+        self.sizes = {entry.key: entry.size for entry in listed}
+        self.versions = {entry.key: entry.version for entry in listed}
 
-    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Read several at once, ahead of their use, in the order of `paths`."""
-        wanted = list(paths)
-        for path in wanted:
-            require_reasonable(f"{self.where}/{path}", self.sizes[path])
-        try:
-            for key, data in self._bucket.read_all(self._start + path for path in wanted):
-                yield key[len(self._start) :], data
-        except ObjectMissing as error:
-            raise InputError(f"{self.where}: a file that was listed is gone: {error}") from None
+    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | Unreadable]]:
+        """Read several at once, ahead of their use, in the order of `paths`.
+
+        Raises:
+            InputError: a file that was listed is gone.
+        """
+        for batch in self._batches(paths):
+            if self.sizes[batch[0]] > MAX_FILE_BYTES:
+                yield batch[0], too_large(self.sizes[batch[0]])
+                continue
+            try:
+                for key, data in self._bucket.read_all(self._start + path for path in batch):
+                    yield key[len(self._start) :], data
+            except ObjectMissing as error:
+                raise InputError(f"{self.where}: a file that was listed is gone: {error}") from None
+
+    def _batches(self, paths: Iterable[str]) -> Iterator[list[str]]:
+        """The paths in order, in batches of `AHEAD_BYTES`; a larger one is a batch of its own."""
+        batch: list[str] = []
+        total = 0
+        for path in paths:
+            size = self.sizes[path]
+            if batch and total + size > AHEAD_BYTES:
+                yield batch
+                batch, total = [], 0
+            batch.append(path)
+            total += size
+        if batch:
+            yield batch
 
 
 class Zip(Files):
@@ -95,7 +128,7 @@ class Zip(Files):
         try:
             file = bucket.open(key)
         except ObjectMissing:
-            raise InputError(f"{self.where}: there is no such zip; correct `source`") from None
+            raise SourceMissing(f"{self.where}: there is no such zip; correct `source`") from None
         with ExitStack() as opened:
             opened.enter_context(file)
             try:
@@ -109,14 +142,16 @@ class Zip(Files):
                 _require_harmless(self.where, member)
             self._opened = opened.pop_all()
         self.sizes = {path: self._members[path].file_size for path in sorted(self._members)}
+        self.versions = {path: f"{member.CRC:08x}" for path, member in self._members.items()}
 
-    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    def read_all(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | Unreadable]]:
         """Read in the order in which the members lie in the zip, so that ranges are read once."""
         for path in sorted(paths, key=lambda path: self._members[path].header_offset):
+            member = self._members[path]
             try:
-                yield path, self._zip.read(self._members[path])
-            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-                raise InputError(f"{self.where}: {path} is damaged ({error}); upload the zip again") from None
+                yield path, self._zip.read(member)
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                yield path, Unreadable(f"damaged in the zip: {error}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -125,14 +160,9 @@ class Zip(Files):
         self._opened.close()
 
 
-def require_reasonable(where: str, size: int) -> None:
-    """Refuse a file too large to be a radiograph.
-
-    Raises:
-        InputError: it has more than `MAX_FILE_BYTES`.
-    """
-    if size > MAX_FILE_BYTES:
-        raise InputError(f"{where}: {size:,} bytes; a radiograph has at most {MAX_FILE_BYTES:,}")
+def too_large(size: int) -> Unreadable:
+    """Why a file of this size is not read."""
+    return Unreadable(f"{size:,} bytes; a radiograph has at most {MAX_FILE_BYTES:,}")
 
 
 def _require_harmless(where: str, member: zipfile.ZipInfo) -> None:
@@ -143,7 +173,8 @@ def _require_harmless(where: str, member: zipfile.ZipInfo) -> None:
         raise InputError(f"{name} is encrypted; pack the zip without a password")
     if (member.external_attr >> 16) & 0o170000 == 0o120000:
         raise InputError(f"{name} is a symbolic link; a data set holds files only")
-    require_reasonable(name, member.file_size)
+    if member.file_size > MAX_FILE_BYTES:
+        raise InputError(f"{name}: {too_large(member.file_size)}")
     if member.file_size > MAX_RATIO * max(member.compress_size, 1):
         raise InputError(
             f"{name} grows from {member.compress_size:,} to {member.file_size:,} bytes: a bomb, no radiograph"

@@ -21,7 +21,7 @@ EXAMPLE = "MURA-v1.1/train/XR_SHOULDER/patient00001/study1_positive/image1.png"
 
 _IMAGE = re.compile(
     r"(?P<study_path>(?P<name>[^/]+)/(?P<folder>train|valid)/(?P<part>XR_[A-Z0-9_]+)/"
-    r"(?P<patient>patient\d+)/study(?P<study>\d+)_(?P<label>positive|negative)/)image\d+\.(?:png|jpe?g)"
+    r"(?P<patient>patient\d+)/study(?P<study>\d+)_(?P<label>positive|negative)/)image\d+\.(?:png|jpe?g|dcm|dicom)"
 )
 _TABLES = ("image_paths.csv", "labeled_studies.csv")
 _SPLITS: dict[str, Split] = {"train": "train", "valid": "test"}
@@ -62,7 +62,8 @@ def read_mura(files: Files, body_parts: tuple[str, ...]) -> DataSet:
     _require_images(files.where, studies, listed)
     taken = _of_parts(files.where, radiographs, body_parts)
     require_consistent(files.where, taken)
-    return DataSet(names.pop(), taken, ignored)
+    tables = tuple(f"{root}{folder}_{table}" for folder in folders for table in _TABLES)
+    return DataSet(names.pop(), taken, ignored, tables)
 
 
 def official_mismatches(data: DataSet) -> Iterator[str]:

@@ -7,8 +7,8 @@ index.parquet               rows sorted by key; `shard` and `row` say where each
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
@@ -86,15 +86,21 @@ class Packed:
 
 
 def write_packed(
-    draft: Draft, index: pd.DataFrame, images: Iterable[NDArray[np.uint8]], *, shard_images: int
+    draft: Draft,
+    index: pd.DataFrame,
+    images: Iterable[NDArray[np.uint8]],
+    *,
+    shard_images: int,
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """Put a packed data set into a draft; publishing it is the caller's.
 
     Args:
         draft: where to put it.
         index: one row per picture, sorted by key, with `COLUMNS` except shard and row, which are added here.
-        images: the pictures, uint8 (R, R), in the same order; drawn from one shard at a time.
+        images: the pictures, uint8 (R, R), in the same order; drawn one at a time.
         shard_images: pictures in one shard.
+        folder: where a shard is put together; by default the system's for temporary files.
 
     Returns:
         The index as written.
@@ -107,11 +113,13 @@ def write_packed(
     )
     written = written[[*COLUMNS, *(name for name in index if name not in COLUMNS)]]
     count = max(-(-len(index) // shard_images), 1)
-    total = 0
-    for number, shard in enumerate(_shards(iter(images), shard_images)):
-        draft.put(f"images-{number:05d}-of-{count:05d}.npy", npy_bytes(shard))
-        total += len(shard)
-    assert total == len(index)
+    stream = iter(images)
+    with TemporaryDirectory(dir=folder) as place:
+        for number in range(-(-len(index) // shard_images)):
+            path = Path(place) / "shard.npy"
+            _write_shard(path, stream, min(shard_images, len(index) - number * shard_images))
+            draft.put_file(f"images-{number:05d}-of-{count:05d}.npy", path)
+    assert next(stream, None) is None
     draft.put(INDEX, parquet_bytes(written))
     return written
 
@@ -123,6 +131,11 @@ def npy_bytes(array: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
 def parquet_bytes(table: pd.DataFrame) -> bytes:
     """A table as Parquet."""
     file = BytesIO()
@@ -130,6 +143,12 @@ def parquet_bytes(table: pd.DataFrame) -> bytes:
     return file.getvalue()
 
 
-def _shards(images: Iterator[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
-    while chunk := list(islice(images, size)):
-        yield np.stack(chunk)
+def _write_shard(path: Path, images: Iterator[NDArray[np.uint8]], number: int) -> None:
+    """The next pictures as one array in NumPy's format, without holding them in memory."""
+    first = next(images)
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (number, *first.shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(first.tobytes())
+        for _ in range(number - 1):
+            file.write(next(images).tobytes())

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 import multiprocessing
 import os
@@ -11,13 +12,22 @@ from typing import TypeVar
 
 import cv2
 
+from mura_jobs.errors import MuraError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 FEW = 24
 """Up to so many items are done right here: starting processes takes longer."""
 
-WORK = ["mura_jobs.radiographs.cleaning.file", "mura_jobs.radiographs.phantom.draw"]
+FLIGHT_BYTES = 1 << 27
+"""Items being worked on have no more bytes than this together, or are one item."""
+
+WORK = [
+    "mura_jobs.radiographs.cleaning.file",
+    "mura_jobs.radiographs.phantom.draw",
+    "mura_jobs.radiographs.dicom",
+]
 """Modules that the processes need, imported once for all of them."""
 
 
@@ -32,22 +42,33 @@ def cores() -> int:
     return allowed
 
 
-def parallel_map(function: Callable[[T], R], items: Iterable[T], *, ahead: int = 4) -> Iterator[R]:
+def parallel_map(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    ahead: int = 4,
+    size: Callable[[T], int] = lambda _: 0,
+) -> Iterator[R]:
     """`function` of each item, in order, computed in one process per core.
 
-    At most `ahead` items per core are in flight, so memory does not grow with the number of items. The
-    iterable is drawn from in this process while the others compute. An exception of `function` is raised
-    here.
+    At most `ahead` items per core are in flight, and no more bytes than `FLIGHT_BYTES` or one item, so memory
+    does not grow with the number of items. The iterable is drawn from in this process while the others
+    compute. An exception of `function` is raised here.
 
     Args:
         function: a module's top-level function; arguments and results travel between processes.
         items: what to map over.
         ahead: items per core that may be waiting or done but not yet taken.
+        size: an item's size in bytes.
+
+    Raises:
+        MuraError: a process was killed, as happens when memory runs out.
     """
     stream = iter(items)
     few = list(islice(stream, FEW + 1))
     workers = cores()
     if len(few) <= FEW or workers == 1:
+        _one_thread()
         yield from map(function, few)
         yield from map(function, stream)
         return
@@ -55,18 +76,27 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T], *, ahead: int =
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(WORK)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        waiting: deque[Future[R]] = deque()
+        waiting: deque[tuple[Future[R], int]] = deque()
+        flying = 0
         try:
             for item in chain(few, stream):
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= ahead * workers:
-                    yield waiting.popleft().result()
+                waiting.append((pool.submit(function, item), size(item)))
+                flying += waiting[-1][1]
+                del item  # or it would be held until the next one comes
+                while len(waiting) >= ahead * workers or (waiting and flying > FLIGHT_BYTES):
+                    done, weight = waiting.popleft()
+                    flying -= weight
+                    yield done.result()
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft()[0].result()
+        except BrokenProcessPool:
+            raise MuraError(
+                "a worker process was killed, most likely for lack of memory; give it more, or fewer cores"
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _one_thread() -> None:
-    """One process per core is enough: its libraries need no threads of their own."""
+    """One process per core is enough; and sums in several threads would differ from those in one."""
     cv2.setNumThreads(1)

@@ -1,41 +1,37 @@
 """The stage `preprocess`: raw radiographs in, a packed data set out, in as many shares as the Job has."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import pandas as pd
 
-from mura_jobs.errors import InputError
-from mura_jobs.job.artifact import Artifact, Draft
+from mura_jobs.job.artifact import Draft
 from mura_jobs.job.job import Job
 from mura_jobs.job.parts import run_in_parts
 from mura_jobs.radiographs.cleaning.clean import Record
-from mura_jobs.radiographs.cleaning.file import clean_file
+from mura_jobs.radiographs.cleaning.file import CleanedFile, UnreadableFile, clean_file
 from mura_jobs.radiographs.config import PreprocessConfig
 from mura_jobs.radiographs.dataset import Radiograph, count, flat
 from mura_jobs.radiographs.files import Files
+from mura_jobs.radiographs.merge import BEFORE, NAMED, PIXELS, SKETCHES, merge
 from mura_jobs.radiographs.mura import official_mismatches
-from mura_jobs.radiographs.packed import INDEX, npy_bytes, parquet_bytes, write_packed
+from mura_jobs.radiographs.packed import INDEX, csv_bytes, npy_bytes, parquet_bytes
 from mura_jobs.radiographs.pool import parallel_map
-from mura_jobs.radiographs.preview import PAIRS, contact_sheet
+from mura_jobs.radiographs.preview import Doubtful
 from mura_jobs.radiographs.source import open_source
 from mura_jobs.radiographs.split import assign_splits
-
-PREVIEW = "preview.png"
-
-# Objects of a part: pictures in the order of its index, and raw thumbnails of its candidates for the preview.
-_PIXELS, _BEFORE = "images.raw", "before.npy"
-
+from mura_jobs.radiographs.unreadable import UNREADABLE, require_readable
 
 Assign = Callable[[Sequence[Radiograph]], tuple[Radiograph, ...]]
 """Decides what each image may be used for: radiographs with the split they were shipped with in, those to be
 packed with their final split out."""
+
+_CHUNK = 1024  # rows kept as Python objects, which take ten times a table's memory
 
 
 def run(config: PreprocessConfig, job: Job) -> None:
@@ -46,7 +42,7 @@ def run(config: PreprocessConfig, job: Job) -> None:
 def pack(config: PreprocessConfig, job: Job, assign: Assign) -> None:
     """The same with splits of the caller's own."""
     run_in_parts(
-        job, lambda part: _make_part(config, job, part, assign), lambda parts: _merge(config, job, parts)
+        job, lambda part: _make_part(config, job, part, assign), lambda parts: merge(config, job, parts)
     )
 
 
@@ -67,155 +63,77 @@ def _make_part(config: PreprocessConfig, job: Job, part: Draft, assign: Assign) 
             job.events.emit("warning", message=warning)
         if data.ignored:
             job.events.emit("ignored", files=len(data.ignored), first=data.ignored[0])
-        mine = [r for r in radiographs if share_of(r.patient, job.count) == job.index]
-        rows, before, unreadable = _clean_all(config, job, part, files, mine)
-    part.put(INDEX, parquet_bytes(rows))
-    part.put(_BEFORE, npy_bytes(before))
-    return {
-        "data_set": data.name,
-        "unreadable": unreadable,
-        "warnings": warnings,
-        "ignored": len(data.ignored),
-    }
+        _clean_share(config, job, part, files, radiographs)
+    return {"data_set": data.name, "warnings": warnings, "ignored": len(data.ignored)}
 
 
-def _clean_all(
-    config: PreprocessConfig, job: Job, part: Draft, files: Files, mine: list[Radiograph]
-) -> tuple[pd.DataFrame, NDArray[np.uint8], dict[str, str]]:
-    """Clean and store a share's pictures: index, raw thumbnails for the preview, and what was unreadable."""
+def _clean_share(
+    config: PreprocessConfig, job: Job, part: Draft, files: Files, radiographs: Sequence[Radiograph]
+) -> None:
+    """Clean this share of all radiographs and put it into its part."""
+    images = Counter(r.split for r in radiographs)
+    mine = [r for r in radiographs if share_of(r.patient, job.count) == job.index]
     by_path = {r.path: r for r in mine}
-    previewed = {r.path for r in sorted(mine, key=lambda r: _preview_rank(r.key))[:PAIRS]}
-    work = ((path, data, path in previewed) for path, data in files.read_all(by_path))
     function = partial(clean_file, resolution=config.resolution, config=config.cleaning)
-    rows: list[dict[str, Any]] = []
-    before: dict[str, NDArray[np.uint8]] = {}
-    unreadable: dict[str, str] = {}
-    pixels_path = job.scratch / _PIXELS
-    with pixels_path.open("wb") as store, job.events.progress(len(mine), "img", "clean") as bar:
-        for done in parallel_map(function, work):
+    index = _Rows([*NAMED, "raw_sha256", "photometric", *(field.name for field in fields(Record))])
+    unreadable = _Rows([*NAMED, "bytes", "sha256", "problem"])
+    doubtful = Doubtful()
+    pixels_path, sketches_path = job.scratch / PIXELS, job.scratch / SKETCHES
+    with (
+        pixels_path.open("wb") as pixels,
+        sketches_path.open("wb") as sketches,
+        job.events.progress(len(mine), "img", "clean") as bar,
+    ):
+        for done in parallel_map(function, files.read_all(by_path), size=lambda file: files.sizes[file[0]]):
             radiograph = by_path[done.path]
-            if done.pixels is None or done.record is None:
-                unreadable[radiograph.key] = done.problem
-                if config.unreadable_share == 0:
-                    _require_readable(config, unreadable, len(mine), files.where)
+            named = {name: getattr(radiograph, name) for name in NAMED}
+            if isinstance(done, UnreadableFile):
+                job.events.emit("unreadable", key=radiograph.key, problem=done.problem)
+                facts = {"bytes": files.sizes[done.path], "sha256": done.digest, "problem": done.problem}
+                unreadable.add(named | facts)
+                require_readable(unreadable.table(), images, config.unreadable_share, files.where)
             else:
-                store.write(done.pixels.tobytes())
-                rows.append(_index_row(radiograph, done.digest, done.record))
-            if done.before is not None:
-                before[radiograph.key] = done.before
+                pixels.write(done.pixels.tobytes())
+                sketches.write(done.sketch.tobytes())
+                index.add(named | _facts(done))
+                doubtful.offer(radiograph.key, done.record.confidence, done.before)
             bar.advance()
             job.shutdown.check()
-    part.put_file(_PIXELS, pixels_path)
-    index = pd.DataFrame(rows, columns=_index_columns())
-    thumbnails = [before[key] for key in index["key"] if key in before]
-    index["previewed"] = index["key"].isin(before)
-    return index, np.stack(thumbnails) if thumbnails else np.empty((0, 1, 1), np.uint8), unreadable
+    for name, path in ((PIXELS, pixels_path), (SKETCHES, sketches_path)):
+        part.put_file(name, path)
+        path.unlink()  # the merge fetches its own copy, and there is no room for two
+    table, before = index.table(), doubtful.thumbnails()
+    thumbnails = [before[key] for key in table["key"] if key in before]
+    part.put(INDEX, parquet_bytes(table.assign(previewed=table["key"].isin(before))))
+    part.put(BEFORE, npy_bytes(np.stack(thumbnails) if thumbnails else np.empty((0, 1, 1), np.uint8)))
+    part.put(UNREADABLE, csv_bytes(unreadable.table()))
 
 
-def _merge(config: PreprocessConfig, job: Job, parts: Sequence[Artifact]) -> dict[str, Any]:
-    indexes, pixels = [], []
-    before: dict[str, NDArray[np.uint8]] = {}
-    unreadable: dict[str, str] = {}
-    for number, part in enumerate(parts):
-        folder = job.scratch / f"part-{number}"
-        index = pd.read_parquet(part.fetch(INDEX, folder))
-        thumbnails = np.load(part.fetch(_BEFORE, folder))
-        before |= dict(zip(index.loc[index["previewed"], "key"], thumbnails, strict=True))
-        pixels.append(_map(part.fetch(_PIXELS, folder), len(index), config.resolution))
-        indexes.append(index.assign(_part=number, _row=np.arange(len(index))))
-        unreadable |= part.manifest.summary["unreadable"]
-    # A share without images has no types either, and would change the others'.
-    whole = pd.concat([index for index in indexes if len(index)] or indexes[:1], ignore_index=True)
-    whole = whole.sort_values("key", ignore_index=True)
-    _require_readable(config, unreadable, len(whole) + len(unreadable), job.bucket.url)
-    place = {
-        key: (part, row) for key, part, row in zip(whole["key"], whole["_part"], whole["_row"], strict=True)
-    }
-
-    def picture(key: str) -> NDArray[np.uint8]:
-        part, row = place[key]
-        return np.asarray(pixels[part][row])
-
-    index = whole.drop(columns=["_part", "_row", "previewed"])
-    write_packed(job.output, index, map(picture, index["key"]), shard_images=config.shard_images)
-    shown = index[index["key"].isin(sorted(before, key=_preview_rank)[:PAIRS])]
-    captions = [_caption(row) for _, row in shown.iterrows()]
-    pairs = [
-        (caption, before[key], picture(key)) for caption, key in zip(captions, shown["key"], strict=True)
-    ]
-    job.output.put(PREVIEW, contact_sheet(pairs))
-    summary = {
-        "data_set": parts[0].manifest.summary["data_set"],
-        "resolution": config.resolution,
-        "images": len(index),
-        "counts": count(zip(index["body_part"], index["split"], index["label"], strict=True)),
-        "patients": {split: int(n) for split, n in index.groupby("split")["patient"].nunique().items()},
-        "studies": {split: int(n) for split, n in index.groupby("split")["study"].nunique().items()},
-        "inverted": int(index["inverted"].sum()),
-        "straightened": int((index["rotation"] != 0).sum()),
-        "cropped": int(_is_cropped(index).sum()),
-        "unreadable": dict(sorted(unreadable.items())),
-        "warnings": parts[0].manifest.summary["warnings"],
-        "ignored_files": parts[0].manifest.summary["ignored"],
-    }
-    job.events.emit(
-        "cleaned",
-        **{name: summary[name] for name in ("images", "inverted", "straightened", "cropped")},
-        unreadable=len(unreadable),
-    )
-    return summary
+def _facts(done: CleanedFile) -> dict[str, Any]:
+    stated = {"raw_sha256": done.digest, "photometric": done.photometric or "unstated"}
+    return stated | asdict(done.record)
 
 
-def _index_row(radiograph: Radiograph, digest: str, record: Record) -> dict[str, Any]:
-    named = {name: getattr(radiograph, name) for name in _NAMED}
-    return named | {"raw_sha256": digest} | asdict(record)
+class _Rows:
+    """A table that grows by rows, which are brought into columns a chunk at a time."""
 
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._columns = list(columns)
+        self._tables: list[pd.DataFrame] = []
+        self._rows: list[dict[str, Any]] = []
 
-_NAMED = ("key", "patient", "study", "body_part", "label", "split")
+    def add(self, row: dict[str, Any]) -> None:
+        """One more."""
+        self._rows.append(row)
+        if len(self._rows) == _CHUNK:
+            self._close_chunk()
 
+    def table(self) -> pd.DataFrame:
+        """All so far."""
+        if self._rows or not self._tables:
+            self._close_chunk()
+        return pd.concat(self._tables, ignore_index=True)
 
-def _index_columns() -> list[str]:
-    return [*_NAMED, "raw_sha256", *(field.name for field in fields(Record))]
-
-
-def _map(path: Path, images: int, resolution: int) -> NDArray[np.uint8]:
-    if images == 0:  # an empty file can't be mapped
-        return np.empty((0, resolution, resolution), np.uint8)
-    return np.memmap(path, np.uint8, "r", shape=(images, resolution, resolution))
-
-
-def _require_readable(
-    config: PreprocessConfig, unreadable: Mapping[str, str], images: int, where: str
-) -> None:
-    """Check that no more images are unreadable than allowed, and not all.
-
-    Raises:
-        InputError: naming the first of them and what is wrong with it.
-    """
-    if unreadable and (len(unreadable) > config.unreadable_share * images or len(unreadable) == images):
-        key, problem = min(unreadable.items())
-        raise InputError(
-            f"{where}: {key} can't be read: {problem}; {len(unreadable)} of {images:,} images are "
-            f"unreadable, and unreadable_share allows {config.unreadable_share:g}. Replace the file, or take "
-            "it off the tables"
-        )
-
-
-def _is_cropped(row: Any) -> Any:  # noqa: ANN401 - one row of the index, or the whole index
-    return (row["field_width"] < row["raw_width"]) | (row["field_height"] < row["raw_height"])
-
-
-def _preview_rank(key: str) -> bytes:
-    """Order in which pictures are shown: a fair sample that doesn't depend on the number of shares."""
-    return blake2b(key.encode(), digest_size=8).digest()
-
-
-def _caption(row: pd.Series) -> str:
-    done = [f"turned {row['rotation']:+.1f}"] if row["rotation"] else []
-    done += (
-        ["cropped"]
-        if row["field_width"] < row["raw_width"] or row["field_height"] < row["raw_height"]
-        else []
-    )
-    done += ["inverted"] if row["inverted"] else []
-    return f"{row['label']} {', '.join(done)}"
+    def _close_chunk(self) -> None:
+        self._tables.append(pd.DataFrame(self._rows, columns=self._columns))
+        self._rows = []

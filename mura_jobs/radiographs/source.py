@@ -3,8 +3,10 @@
 from pathlib import PurePosixPath
 
 from mura_jobs.bucket.base import Bucket
+from mura_jobs.job.config import canonical_digest
+from mura_jobs.radiographs.config import PreprocessConfig
 from mura_jobs.radiographs.dataset import DataSet
-from mura_jobs.radiographs.files import Files, Folder, Zip
+from mura_jobs.radiographs.files import Files, Folder, SourceMissing, Zip
 from mura_jobs.radiographs.mura import read_mura
 from mura_jobs.radiographs.table import read_table
 
@@ -26,3 +28,21 @@ def open_source(bucket: Bucket, source: str, body_parts: tuple[str, ...]) -> tup
         return files, read_table(files, path.name, body_parts)
     files = Zip(bucket, source) if path.suffix.lower() == ".zip" else Folder(bucket, source)
     return files, read_mura(files, body_parts)
+
+
+def source_digests(config: PreprocessConfig, bucket: Bucket) -> dict[str, str]:
+    """What tells whether raw data changed, by where it lies; nothing where nothing lies there.
+
+    It is a digest of the names, sizes and versions of the data set's tables and images, without reading the
+    images. A version is what the bucket offers: S3's ETag, the time a file was written, a zip member's CRC.
+
+    Raises:
+        InputError: what lies there is not a data set.
+    """
+    try:
+        files, data = open_source(bucket, config.source, config.body_parts)
+    except SourceMissing:
+        return {}
+    with files:
+        paths = sorted({*data.tables, *(r.path for r in data.radiographs)})
+        return {config.source: canonical_digest([[p, files.sizes[p], files.versions[p]] for p in paths])}

@@ -46,7 +46,7 @@ def read_table(files: Files, name: str, body_parts: tuple[str, ...]) -> DataSet:
     if not radiographs:
         raise InputError(f"{where}: holds no image of {', '.join(body_parts)}")
     require_consistent(where, radiographs)
-    return DataSet(PurePosixPath(name).stem, tuple(sorted(radiographs)), ())
+    return DataSet(PurePosixPath(name).stem, tuple(sorted(radiographs)), (), (name,))
 
 
 def _radiograph(row: dict[str, str], where: str, files: Files) -> Radiograph:

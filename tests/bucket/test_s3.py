@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mura_jobs.bucket import open_bucket
-from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError, BucketUnsupported, Entry, ObjectMissing
+from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError, BucketUnsupported, ObjectMissing
 from mura_jobs.bucket.s3 import PART_BYTES, S3Bucket
 from tests.bucket.proxy import Forward, Proxy, Request, Response
 from tests.servers import ACCESS_KEY, READ_ONLY_ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
@@ -267,7 +267,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
         assert read() == data
         assert breaks.left == 0
     breaks = Times(1, is_get)
-    assert list(bucket.list()) == [Entry("key", size)]
+    assert [entry[:2] for entry in bucket.list()] == [("key", size)]
     assert breaks.left == 0
 
 
@@ -486,7 +486,7 @@ def test_a_listing_in_another_order_is_sorted(bucket: S3Bucket, proxy: Proxy) ->
     )
     body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
     proxy.fault = lambda *_: Response(200, {"Content-Length": str(len(body))}, body)
-    assert list(bucket.list()) == [Entry("a/1", 1), Entry("b", 1), Entry("c", 1)]
+    assert [entry[:2] for entry in bucket.list()] == [("a/1", 1), ("b", 1), ("c", 1)]
 
 
 def test_a_report_can_be_read_where_it_lies(bucket: S3Bucket, s3_server: SeaweedFS) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 import zipfile
 
@@ -5,6 +6,8 @@ import pytest
 
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import InputError
+from mura_jobs.radiographs import files
+from mura_jobs.radiographs.decode import Unreadable
 from mura_jobs.radiographs.files import Folder, Zip
 from tests.radiographs.trees import mura_tree, put, zipped
 
@@ -63,12 +66,48 @@ def test_half_a_zip_is_refused(bucket: Bucket, cut: slice) -> None:
         Zip(bucket, "raw/a.zip")
 
 
-def test_a_damaged_member_is_named(bucket: Bucket) -> None:
-    data = bytearray(zipped({"a/image1.png": bytes(range(256)) * 4}, zipfile.ZIP_STORED))
+def test_a_damaged_member_is_named_and_the_others_are_read(bucket: Bucket) -> None:
+    data = bytearray(zipped({"a/1.png": bytes(range(256)) * 4, "a/2.png": b"good"}, zipfile.ZIP_STORED))
     data[200] ^= 1
     bucket.write("raw/a.zip", bytes(data))
-    with Zip(bucket, "raw/a.zip") as archive, pytest.raises(InputError, match=r"a/image1\.png is damaged"):
-        archive.read("a/image1.png")
+    with Zip(bucket, "raw/a.zip") as archive:
+        found = dict(archive.read_all(["a/1.png", "a/2.png"]))
+        assert isinstance(found["a/1.png"], Unreadable)
+        assert "damaged in the zip" in str(found["a/1.png"])
+        assert found["a/2.png"] == b"good"
+        with pytest.raises(InputError, match=r"a/1\.png: damaged in the zip"):
+            archive.read("a/1.png")
+
+
+def test_a_file_too_large_is_named_and_not_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(bucket, "raw/a", {"1.png": b"12", "2.png": b"1" * 11, "3.png": b"3"})
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(files, "AHEAD_BYTES", 10)
+    folder = Folder(bucket, "raw/a")
+    found = dict(folder.read_all(folder.sizes))
+    assert (found["1.png"], found["3.png"]) == (b"12", b"3")
+    assert str(found["2.png"]) == "11 bytes; a radiograph has at most 10"
+
+
+def test_files_are_read_ahead_in_batches_of_bounded_size(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file comes in order, and none is asked for while more than the bound is held."""
+    put(bucket, "raw/a", {f"{number}.png": bytes(number) for number in range(1, 10)})
+    monkeypatch.setattr(files, "AHEAD_BYTES", 12)
+    folder = Folder(bucket, "raw/a")
+    batches: list[int] = []
+    read_all = bucket.read_all
+
+    def counted(keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        wanted = list(keys)
+        batches.append(sum(folder.sizes[key.removeprefix("raw/a/")] for key in wanted))
+        return read_all(wanted)
+
+    monkeypatch.setattr(bucket, "read_all", counted)
+    assert [path for path, _ in folder.read_all(folder.sizes)] == list(folder.sizes)
+    assert max(batches) <= 12
+    assert len(batches) < 9
 
 
 def test_what_is_not_there_is_named(bucket: Bucket) -> None:
