@@ -52,6 +52,10 @@ class Record:
     window_white: float
     window_confidence: float
     """How finely the raw picture tells the greys within the window apart; 1 from 64 levels."""
+    raw_brightness: float
+    """Mean grey (0 to 1) of the field in the raw picture."""
+    brightness: float
+    """The same after cleaning, padding not counted."""
     confidence: float
     """Product of the above: the chance that all steps are right, if their mistakes are independent."""
 
@@ -72,14 +76,19 @@ def clean(raw: Grey, resolution: int, config: CleaningConfig) -> tuple[NDArray[n
     if config.crop and judged:
         field = find_field(raw, straighten=config.straighten)
     grey = field.cut_from(raw)
+    raw_brightness = float(grey.mean())
     odds = inversion_odds(grey) if config.invert and judged else 0.0
     if odds > 0:
         grey = 1 - grey
+    black, white = window(grey, config.window_low, config.window_high)
     found = Markers.none(grey.shape)
     if config.markers != "ignore" and judged:
-        found = find_markers(grey, *window(grey, config.window_low, config.window_high))
-        grey = remove(grey, found, config.markers)
-    black, white = window(grey, config.window_low, config.window_high) if config.window else (0.0, 1.0)
+        found = find_markers(grey, black, white)
+        if found.boxes and config.markers != "keep":
+            grey = remove(grey, found, config.markers)
+            black, white = window(grey, config.window_low, config.window_high)
+    if not config.window:
+        black, white = 0.0, 1.0
     exposed = equalise(apply_window(grey, black, white), config.clahe)
     pixels = quantise(to_square(exposed, resolution, config.square))
     confidences = {
@@ -102,6 +111,8 @@ def clean(raw: Grey, resolution: int, config: CleaningConfig) -> tuple[NDArray[n
         marker_boxes="; ".join(_raw_box(field, box, raw.shape) for box in found.boxes),
         window_black=black,
         window_white=white,
+        raw_brightness=raw_brightness,
+        brightness=float(exposed.mean()),
         **confidences,
         confidence=prod(confidences.values()),
     )

@@ -33,6 +33,9 @@ EDGE_SHARE, LIKELY_SHARE = 0.6, 0.25
 EVEN, EVEN_SHARE = 0.012, 0.3
 """How much must be where what lies beyond has at most this standard deviation: air shows few edges before a
 black surround, and only a surround is that even."""
+STRICTER = 0.6
+"""How much more of a side must be an edge in a picture of no size, and in one below WORK in proportion: the
+fewer the pixels, the sharper and straighter anatomy is."""
 SHARP = 0.52
 """How much of the change within five pixels happens at the side itself; skin is softer."""
 BLANK = 0.13
@@ -211,11 +214,13 @@ def _sides(small: Grey, rotation: float) -> _Sides:
     # Rows are searched as the columns of the transposed copy. How much of a side is an edge can be told once
     # the neighbouring sides are known: a first look along the whole picture finds likely ones, others check.
     x, y = (0.0, float(turned.shape[1])), (0.0, float(turned.shape[0]))
+    across, down = _Edges.of(turned, inside), _Edges.of(turned.T, inside.T)
     sides: list[_Side] = []
+    stricter = STRICTER * max(1 - max(small.shape) / WORK, 0.0)
     for least in (LIKELY_SHARE, EDGE_SHARE, EDGE_SHARE):
-        left, right = _opposite_sides(turned, inside, y, least)
+        left, right = across.sides(y, least, stricter)
         x = (left.at, turned.shape[1] - right.at)
-        top, bottom = _opposite_sides(turned.T, inside.T, x, least)
+        top, bottom = down.sides(x, least, stricter)
         y = (top.at, turned.shape[0] - bottom.at)
         sides = [left, right, top, bottom]
     shares = tuple(side.share for side in sides if side.share > 0)
@@ -231,53 +236,70 @@ class _Side(NamedTuple):
     """How far this, or the likeliest place's share, is from the threshold."""
 
 
-def _opposite_sides(grey: Grey, inside: Grey, rows: tuple[float, float], least: float) -> tuple[_Side, _Side]:
-    """The sides where the field begins and ends along x, within a range of rows.
+@dataclass(frozen=True)
+class _Edges:
+    """What speaks for sides that run down a turned copy, at each boundary of two columns."""
 
-    `least` is how much of a side must be an edge.
-    """
-    top, bottom = max(int(rows[0]), 0), min(int(np.ceil(rows[1])), grey.shape[0])
-    gradient = np.diff(grey[top:bottom], axis=1)
-    usable = (inside[top:bottom, 1:] * inside[top:bottom, :-1]) > 0
-    # Averaged along the side, a step of a grey level or two stands out of the noise.
-    along = cv2.blur(gradient, (1, 7))
-    steps = np.abs(along) * usable
-    near, around = (cv2.blur(steps, (n, 1), borderType=cv2.BORDER_CONSTANT) * n for n in (3, 11))
-    edges = (steps > EDGE) & (near >= SHARP * around)
-    length = usable.sum(axis=0)
-    share = edges.sum(axis=0) / np.maximum(length, 1)
-    share[length < 0.3 * (bottom - top)] = 0
-    return (
-        _one_side(grey, inside, share, least),
-        _one_side(grey[:, ::-1], inside[:, ::-1], share[::-1], least),
-    )
+    sharp: NDArray[np.float32]
+    """(height, width - 1) 1 where there is an edge that is sharp."""
+    usable: NDArray[np.float32]
+    """1 where the copy shows the picture."""
+    beyond: tuple["_Beyond", "_Beyond"]
+    """What lies left of each boundary, and, from the right, right of it."""
+
+    @staticmethod
+    def of(grey: Grey, inside: Grey) -> "_Edges":
+        """Of a turned copy, and where it shows the picture (1) or not (0)."""
+        usable = inside[:, 1:] * inside[:, :-1]
+        # Averaged along the side, a step of a grey level or two stands out of the noise.
+        steps = np.abs(cv2.blur(np.diff(grey, axis=1), (1, 7))) * usable
+        near, around = (cv2.blur(steps, (n, 1), borderType=cv2.BORDER_CONSTANT) * n for n in (3, 11))
+        sharp = ((steps > EDGE) & (near >= SHARP * around)).astype(np.float32)
+        beyond = (_Beyond.of(grey, inside), _Beyond.of(grey[:, ::-1], inside[:, ::-1]))
+        return _Edges(sharp, np.asarray(usable, np.float32), beyond)
+
+    def sides(self, rows: tuple[float, float], least: float, stricter: float) -> tuple["_Side", "_Side"]:
+        """Where the field begins and ends along x, within a range of rows.
+
+        `least` and `stricter` together are how much of a side must be an edge.
+        """
+        top, bottom = max(int(rows[0]), 0), min(int(np.ceil(rows[1])), len(self.sharp))
+        length = self.usable[top:bottom].sum(axis=0)
+        share = self.sharp[top:bottom].sum(axis=0) / np.maximum(length, 1)
+        share[length < 0.3 * (bottom - top)] = 0
+        left, right = self.beyond
+        return left.side(share, least, stricter), right.side(share[::-1], least, stricter)
 
 
-def _one_side(grey: Grey, inside: Grey, share: NDArray[np.float64], least: float) -> _Side:
-    """The side where the field begins.
+@dataclass(frozen=True)
+class _Beyond:
+    """What lies beyond each boundary, in the order in which one comes upon them."""
 
-    Args:
-        grey: the turned copy.
-        inside: 1 where it shows the picture.
-        share: of each column boundary, how much is a sharp edge.
-        least: how much must be.
-    """
-    count = np.maximum(np.cumsum(inside.sum(axis=0)), 1)
-    mean = np.cumsum((grey * inside).sum(axis=0)) / count
-    square = np.cumsum((grey**2 * inside).sum(axis=0)) / count
-    spread = np.sqrt(np.maximum(square - mean**2, 0))  # of everything up to and with this column
-    steps = np.abs(np.diff(grey, axis=0)) * inside[1:]
-    rough = np.cumsum(steps.sum(axis=0)) / count
-    boundary = np.arange(int(REACH * len(share)))
-    beyond = np.maximum(boundary - 1, 0)
-    blank = (spread[beyond] < BLANK) | ((rough[beyond] < SMOOTH) & (spread[beyond] < FADING))
-    likely = np.where(blank & (count[beyond] > 1), share[boundary], 0)
-    margin = likely - np.where(spread[beyond] < EVEN, EVEN_SHARE, least)
-    seen = margin >= 0
-    if not seen.any():
-        return _Side(0.0, 0.0, -float(margin.max(initial=-1.0)))
-    best = int(np.where(seen, likely, 0).argmax())
-    return _Side(best + 1 + INSET, float(likely[best]), float(margin[best]))
+    blank: NDArray[np.bool_]
+    even: NDArray[np.bool_]
+
+    @staticmethod
+    def of(grey: Grey, inside: Grey) -> "_Beyond":
+        """Of a turned copy, and where it shows the picture (1) or not (0)."""
+        count = np.maximum(np.cumsum(inside.sum(axis=0)), 1)
+        shown = grey * inside
+        mean = np.cumsum(shown.sum(axis=0)) / count
+        square = np.cumsum((grey * shown).sum(axis=0)) / count
+        spread = np.sqrt(np.maximum(square - mean**2, 0))  # of everything up to and with a column
+        rough = np.cumsum((np.abs(np.diff(grey, axis=0)) * inside[1:]).sum(axis=0)) / count
+        before = np.maximum(np.arange(int(REACH * (grey.shape[1] - 1))) - 1, 0)
+        blank = (spread < BLANK) | ((rough < SMOOTH) & (spread < FADING))
+        return _Beyond((blank & (count > 1))[before], (spread < EVEN)[before])
+
+    def side(self, share: NDArray[np.float32], least: float, stricter: float) -> "_Side":
+        """The likeliest side, given how much of each boundary is an edge and how much must be."""
+        likely = np.where(self.blank, share[: len(self.blank)], 0)
+        margin = likely - np.where(self.even, EVEN_SHARE, least) - stricter
+        seen = margin >= 0
+        if not seen.any():
+            return _Side(0.0, 0.0, -float(margin.max(initial=-1.0)))
+        best = int(np.where(seen, likely, 0).argmax())
+        return _Side(best + 1 + INSET, float(likely[best]), float(margin[best]))
 
 
 def _rotation(degrees: float) -> NDArray[np.float64]:

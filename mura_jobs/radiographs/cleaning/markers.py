@@ -208,9 +208,8 @@ def things(grey: Grey) -> Iterator[Thing]:
     opened = cv2.morphologyEx(np.pad(grey, STROKE), cv2.MORPH_OPEN, kernel)
     ground = np.asarray(opened[STROKE:-STROKE, STROKE:-STROKE], np.float32)
     height = grey - ground
-    slope = np.asarray(
-        cv2.magnitude(*(cv2.Sobel(grey, cv2.CV_32F, 1 - n, n, scale=0.25) for n in (0, 1))), np.float32
-    )
+    dx, dy = (cv2.Sobel(grey, cv2.CV_32F, 1 - n, n, scale=0.25) for n in (0, 1))
+    slope = np.asarray(np.sqrt(dx * dx + dy * dy), np.float32)  # cv2.magnitude's last bit varies
     grain = 1.5 * float(np.median(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1))))
     for level in (level for level in LEVELS if level > NOISE * grain):
         high = (height > level).astype(np.uint8)

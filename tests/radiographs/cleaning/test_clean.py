@@ -90,3 +90,15 @@ def test_with_steps_off_confidence_is_complete_but_for_photometry() -> None:
     _, record = clean(DRAWN[0][0], 32, OFF)
     assert record.field_confidence == record.rotation_confidence == record.markers_confidence == 1
     assert record.inverted_confidence == 0.5
+
+
+@pytest.mark.parametrize("offset", [1, 3])
+def test_where_a_picture_lies_in_memory_changes_nothing(offset: int) -> None:
+    """Vectorised loops begin and end elsewhere; the last bit of nothing that is recorded may show it."""
+    for picture, _ in DRAWN[:12]:
+        memory = np.empty(picture.size + offset, np.float32)
+        memory[offset:] = picture.ravel()
+        pixels, record = clean(picture, 64, CleaningConfig())
+        elsewhere, same = clean(memory[offset:].reshape(picture.shape), 64, CleaningConfig())
+        assert record == same
+        np.testing.assert_array_equal(pixels, elsewhere)
