@@ -46,7 +46,8 @@ def test_labels_are_those_of_the_images(tmp_path: Path, mirror: bool) -> None:
     data = RealImages.place(packed, mirror=mirror, seed=1, world=World())
     for first, rows in ((0, slice(None)), (36, slice(3, 7))):
         white = data.batch(first, rows, 8)[:, 0, 0, 0] == 1
-        assert torch.equal(data.labels(first, rows, 8), one_hot((~white).long(), 2))
+        expected = torch.stack([white, ~white], dim=1).float()
+        assert torch.equal(data.labels(first, rows, 8), expected)
     assert CLASSES == ("positive", "negative")
 
 
