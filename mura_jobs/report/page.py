@@ -19,6 +19,7 @@ SECTIONS = (
     ("attention", "Where classifiers looked"),
     ("synthetic", "Synthetic radiographs"),
     ("data", "Data"),
+    ("cleaning", "Cleaning"),
     ("firewall", "Split firewall"),
     ("lineage", "What ran where"),
     ("configuration", "Configuration"),

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
 from mura_jobs.radiographs.phantom.phantom import NAME as PHANTOM
 from mura_jobs.report.attention import Attention, attention
+from mura_jobs.report.cleaning import cleaning_facts, cleaning_picture
 from mura_jobs.report.config import ReportConfig
 from mura_jobs.report.curves import classifier_pictures, generator_pictures, training_facts
 from mura_jobs.report.evidence import plain_comparison, weigh
@@ -84,7 +84,7 @@ def run(config: ReportConfig, job: Job) -> None:
             "data_set": preprocessed["data_set"],
             "phantom": phantom,
             "counts": list(_counts(real.index)),
-            "cleaning": {"images": len(real)} | {name: preprocessed[name] for name in _CLEANED},
+            "cleaning": cleaning_facts(real.index, inputs["preprocess"].prefix),
             "unreadable": preprocessed["unreadable"],
             "warnings": preprocessed["warnings"],
             "firewall": [asdict(check) for check in checks],
@@ -100,7 +100,7 @@ def run(config: ReportConfig, job: Job) -> None:
             "generators": generator_pictures(config, inputs),
             "attention": attended,
             "galleries": galleries,
-            "cleaning": _cleaning(inputs["preprocess"], len(real)),
+            "cleaning": cleaning_picture(inputs["preprocess"]),
         }
         bar.advance()
 
@@ -122,9 +122,6 @@ def _attended(config: ReportConfig, verdict: Verdict) -> list[str]:
     """The arms whose classifiers' maps are shown: those that the verdict compares."""
     lead = verdict.lead
     return [config.arms[0]] if lead is None else [lead.baseline, lead.arm]
-
-
-_CLEANED = ("inverted", "straightened", "cropped")
 
 
 def _digests(real: Packed) -> dict[str, str]:
@@ -154,15 +151,6 @@ def _counts(index: pd.DataFrame) -> Iterator[dict[str, Any]]:
                     ("together", chosen),
                 )
             }
-
-
-def _cleaning(artifact: Artifact, images: int) -> Picture:
-    return Picture(
-        name="cleaning.png",
-        data=artifact.read("preview.png"),
-        alt="Pairs of radiographs before and after cleaning, each captioned with its label and what was done",
-        caption=f"A sample of the {images:,} radiographs, each before (left) and after (right) cleaning",
-    )
 
 
 def _run_id(prefix: str) -> str:
