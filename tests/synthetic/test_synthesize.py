@@ -175,3 +175,23 @@ def test_a_generator_of_another_resolution_is_refused(bucket: Bucket) -> None:
 
 def bucket_folder(bucket: Bucket) -> Path:
     return Path(bucket.url.removeprefix("file://")) / "local"
+
+
+def test_gates_on_features_of_a_trained_network_leave_their_scores_whatever_the_shares(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    """With EfficientNet-Lite0 as it is installed; noise is like no radiograph, so realism would take all."""
+    bucket.delete([entry.key for entry in list(bucket.list("runs/r/preprocess/"))])
+    publish(bucket, "preprocess", *radiographs(22, finding=80))
+    gates = {"realism": False, "quantile": 0.0, "label_quantile": 0.0, "rejected_share": 0.8, "neighbours": 2}
+    config = settings(amount="n3", gates=gates)
+    whole = synthesize(bucket, config)
+    index = Packed.load(whole, tmp_path / "packed").index
+    summary = whole.manifest.summary
+    assert summary["features"] == "efficientnet-lite0"
+    assert (index["train_feature_distance"] > summary["gates"]["memorisation_features"]["threshold"]).all()
+    assert index["label_probability"].between(0, 1).all()
+    assert index["realism"].between(0, 1).all()
+    assert not index["memorised"].any()
+    clear(bucket)
+    assert synthesize(bucket, config, 2).manifest.objects == whole.manifest.objects

@@ -114,12 +114,9 @@ def _load(config: ExportConfig, place: str, artifact: Artifact, scratch: Path) -
     packed = Packed.load(artifact, scratch / place)
     if config.split != "all":
         packed = packed.where(split=config.split)
-    return _Source(
-        place,
-        artifact.manifest.digest,
-        packed,
-        [dict(zip(packed.index, row, strict=True)) for row in packed.index.itertuples(index=False)],
-    )
+    names = [str(name) for name in packed.index]
+    rows = [dict(zip(names, row, strict=True)) for row in packed.index.itertuples(index=False)]
+    return _Source(place, artifact.manifest.digest, packed, rows)
 
 
 def _require_no_copies(sources: list[_Source]) -> None:

@@ -69,7 +69,7 @@ def project(
         each(step, apart_N.detach())
         loss = apart_N.sum() + config.noise_weight * noise_penalty(noise)
         adam.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         adam.step()
         standardise_(noise)
     return Projection(w_NF.detach(), [maps.detach() for maps in noise], mean_F, deviation)

@@ -30,7 +30,8 @@ def still() -> Generator:
 
 
 def image_of(network: Generator, w_NF: Tensor) -> Tensor:
-    return network.synthesis(network.broadcast(w_NF), network.constant_noise())
+    image: Tensor = network.synthesis(network.broadcast(w_NF), network.constant_noise())
+    return image
 
 
 def test_projection_recovers_a_known_w_s_image_far_better_than_the_mean() -> None:
