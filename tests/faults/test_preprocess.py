@@ -34,7 +34,16 @@ MOMENTS = {
 def command(bucket: Bucket, endpoint: str, run: str, index: int) -> list[str]:
     where = ["--bucket", bucket.url, "--endpoint", endpoint, "--run-id", run, "--log", "json"]
     share = ["--index", str(index), "--count", str(SHARES)]
-    what = ["--source", "raw/phantom", "--resolution", "64", "--shard-images", "50"]
+    what = [
+        "--source",
+        "raw/phantom",
+        "--resolution",
+        "64",
+        "--shard-images",
+        "50",
+        "--select-fraction",
+        "0.3",
+    ]
     return [sys.executable, "-m", "mura_jobs", "preprocess", *where, *share, *what]
 
 
