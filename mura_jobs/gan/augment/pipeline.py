@@ -56,10 +56,10 @@ def _is_changed(matrices: Tensor) -> Tensor:
 def _where(changed: Tensor, images_NCHW: Tensor, operation: Callable[[Tensor, Rows], Tensor]) -> Tensor:
     """Run the operation, on images and their rows in the batch, where something in a row is to be changed.
 
-    On a GPU all of them run: picking some would have the device wait for the host.
+    On a GPU all of them run: picking some would have the host wait for the device.
     """
     every = slice(None)
-    if images_NCHW.device.type == "cuda":
+    if images_NCHW.device.type != "cpu":
         return operation(images_NCHW, every)
     rows = changed.reshape(len(changed), -1).any(1).nonzero()[:, 0].tolist()
     if len(rows) == len(images_NCHW):
