@@ -1,8 +1,11 @@
 from collections.abc import Iterator
 import os
+import signal
 
 import pytest
 
+from mura_jobs.errors import MuraError
+from mura_jobs.radiographs import pool
 from mura_jobs.radiographs.pool import FEW, cores, parallel_map
 
 
@@ -12,6 +15,12 @@ def square(number: int) -> int:
 
 def process(_: int) -> int:
     return os.getpid()
+
+
+def die_at_thirty(number: int) -> int:
+    if number == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 def fail_at_thirty(number: int) -> int:
@@ -50,3 +59,26 @@ def test_items_are_drawn_only_a_little_ahead() -> None:
     assert next(results) == 0
     assert drawn <= FEW + 1 + 2 * cores() + 1
     results.close()  # type: ignore[attr-defined] # it is a generator
+
+
+@pytest.mark.skipif(cores() == 1, reason="needs two cores")
+def test_a_killed_process_is_an_error_that_says_so() -> None:
+    with pytest.raises(MuraError, match="worker process was killed"):
+        list(parallel_map(die_at_thirty, range(60)))
+
+
+@pytest.mark.skipif(cores() == 1, reason="needs two cores")
+def test_large_items_are_in_flight_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "FLIGHT_BYTES", 10)
+    drawn = 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(100):
+            drawn += 1
+            yield number
+
+    results = parallel_map(square, items(), size=lambda _: 11)
+    assert next(results) == 0
+    assert drawn <= FEW + 2
+    assert list(results) == [number**2 for number in range(1, 100)]
