@@ -62,7 +62,8 @@ def run(config: EvaluateConfig, job: Job) -> None:
     require_both(packed.index["label"], f"evaluate: {config.source or config.data}")
     known = _known(job.inputs["preprocess"], packed, job)
     if known:
-        job.events.emit("warning", message=f"{known} of these images, pixel for pixel, were trained on")
+        message = f"{known} of these images are, pixel for pixel, in the run's splits train or select"
+        job.events.emit("warning", message=message)
     arms: dict[str, list[str]] = {}
     for place in config.models:
         arms.setdefault(job.inputs[place].manifest.config["arm"], []).append(place)

@@ -81,6 +81,7 @@ def forest(rows: Sequence[Mapping[str, Any]], metric: str, level: float, of_inte
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"change of {metric}, {level:.0%} interval; grey ticks: seeds")
         axes.margins(x=0.05)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         above: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "va": "bottom", "fontsize": 9}
         axes.text(0, 1.01, "◂ worse ", ha="right", **above)
         axes.text(0, 1.01, " better ▸", ha="left", **above)

@@ -9,19 +9,22 @@ from rich.table import Table
 
 from mura_jobs.report.words import number
 
+WIDTH = 104
+"""Columns that a table takes; narrower terminals fold its lines rather than cut its numbers off."""
+
 SHOWN = ("auroc", "accuracy", "kappa", "sensitivity", "specificity")
 
 
 def show_evaluation(metrics: Mapping[str, Any]) -> None:
     """Print what `metrics.json` of an evaluation holds on standard output."""
     data, level = metrics["data"], metrics["level"]
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(Console().width, WIDTH))
     for unit, plural in (("image", "images"), ("study", "studies")):
         table = Table(box=None, pad_edge=False)
-        table.add_column("arm")
+        table.add_column("arm", no_wrap=True)
         table.add_column("seeds", justify="right")
         for name in SHOWN:
-            table.add_column("AUROC" if name == "auroc" else name, justify="right")
+            table.add_column("AUROC" if name == "auroc" else name, justify="right", no_wrap=True)
         for arm in metrics["arms"]:
             cells = [_cell(arm[unit]["scores"][name]) for name in SHOWN]
             table.add_row(escape(arm["arm"]), str(len(arm["classifiers"])), *cells)
@@ -30,7 +33,8 @@ def show_evaluation(metrics: Mapping[str, Any]) -> None:
         )
         console.print(table)
     if data["trained_on"]:
-        console.print(f"[yellow]{data['trained_on']:,} of these images, pixel for pixel, were trained on[/]")
+        known = f"{data['trained_on']:,} of these images are, pixel for pixel, in the run's train or select"
+        console.print(f"[yellow]{known}[/]")
 
 
 def _cell(score: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@
 
 What is right was written down before either was run:
 
-helps: a classifier of few real radiographs of a strong finding is better than chance, and ten times as many
+helps: a classifier of few real radiographs of a strong finding is better than chance, and eight times as many
 known-good synthetic ones make it better: verdict "helps", the interval above 0, also against as many copies
 of real ones.
 
@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.controls:
         before, checks = CONTROLS[name]
         file = Path(__file__).with_name(f"{name}.yaml")
-        bucket = open_bucket(options.folder.resolve().as_uri())
+        own = options.folder / name
+        own.mkdir(exist_ok=True)
+        bucket = open_bucket(own.resolve().as_uri())
         before(bucket, name, file, options.folder)
         _mura_jobs("run", bucket, name, file, "--workers", str(options.workers))
         report = json.loads(Artifact.open(bucket, f"runs/{name}/report").read("report.json"))
