@@ -36,10 +36,14 @@ def main() -> int:
     return 1 if check and stale else 0
 
 
+REPEATS = ("labels", "conditional", "arms", "seeds")
+"""What a run says of itself, beside its stages."""
+
+
 def generated() -> Iterator[tuple[Path, str]]:
     """Every generated file and its text. The Jobs come last: they are rendered from the chart on disk."""
     defaults = RunConfig().plain()
-    repeats = {key: defaults[key] for key in ("labels", "arms", "seeds")}
+    repeats = {key: defaults[key] for key in REPEATS}
     yield CHART / "values.schema.json", json.dumps(values_schema(), indent=1, ensure_ascii=False) + "\n"
     yield CHART / "files" / "defaults.json", json.dumps(repeats, indent=1) + "\n"
     yield CHART / "README.md", readme()
@@ -58,7 +62,7 @@ def values_schema() -> dict[str, Any]:
             section["properties"] = section["properties"] | pod
             if "config" in section["properties"]:
                 section["properties"]["config"] = _config(run, section["properties"]["config"]["x-config"])
-    for key in ("labels", "arms", "seeds"):
+    for key in REPEATS:
         schema["properties"][key] = {"anyOf": [{"type": "null"}, _without_default(run["properties"][key])]}
     # pydantic checks an arm's name by code; Helm needs the grammar
     schema["properties"]["arms"]["anyOf"][1]["items"]["pattern"] = f"^({ARM_PATTERN.pattern})$"

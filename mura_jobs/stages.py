@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mura_jobs.classifier.arms import LABELS, lacks_synthetic, uses_synthetic
 from mura_jobs.classifier.config import TrainCnnConfig, TrainCnnSettings
-from mura_jobs.gan.config import TrainGanConfig, TrainGanSettings
+from mura_jobs.gan.config import GeneratorChoice, TrainGanConfig, TrainGanSettings
 from mura_jobs.job.config import Config, Label, merged
 from mura_jobs.job.job import Job
 from mura_jobs.job.stage import Stage
@@ -17,7 +17,7 @@ from mura_jobs.report.config import EvaluateConfig, ReportConfig, ReportSettings
 from mura_jobs.synthetic.config import SynthesizeConfig, SynthesizeSettings
 
 
-class RunConfig(Config):
+class RunConfig(GeneratorChoice):
     """A whole run: one section a stage, named as the stage, and what the run repeats stages over."""
 
     labels: Annotated[tuple[Label, ...], Field(min_length=1)] = LABELS
@@ -43,6 +43,8 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _arms_can_be_made(self) -> "RunConfig":
+        if self.conditional and set(self.labels) != set(LABELS):
+            raise ValueError(f"conditional: one generator learns both labels, but labels are {self.labels}")
         for arm in self.arms:
             if uses_synthetic(arm) and set(self.labels) != set(LABELS):
                 raise ValueError(
@@ -88,9 +90,10 @@ def _cnn_needs(config: TrainCnnConfig) -> tuple[str, ...]:
 
 
 def _report_needs(config: ReportConfig) -> tuple[str, ...]:
-    generators = [f"{stage}/{label}" for stage in ("train-gan", "synthesize") for label in config.labels]
+    generators = dict.fromkeys(config.generator_place(label) for label in config.labels)
+    synthetic = [f"synthesize/{label}" for label in config.labels]
     classifiers = [_cnn_place(arm, seed) for arm in config.arms for seed in range(config.seeds)]
-    return ("preprocess", *generators, *classifiers)
+    return ("preprocess", *generators, *synthetic, *classifiers)
 
 
 PHANTOM = Stage(
@@ -129,7 +132,7 @@ SYNTHESIZE = Stage(
     config_class=SynthesizeConfig,
     run=_run_of("mura_jobs.synthetic.synthesize"),
     place=lambda config: f"synthesize/{config.label}",
-    needs=lambda config: ("preprocess", f"train-gan/{config.label}"),
+    needs=lambda config: ("preprocess", config.generator_place(config.label)),
     trains=True,
 )
 TRAIN_CNN = Stage(
@@ -170,7 +173,7 @@ def plan(run: RunConfig) -> list[Instance]:
     return [
         *([] if run.phantom is None else [_instance(PHANTOM, run)]),
         _instance(PREPROCESS, run),
-        *(_instance(TRAIN_GAN, run, label=label) for label in run.labels),
+        *(_instance(TRAIN_GAN, run, label=label) for label in (("both",) if run.conditional else run.labels)),
         *(_instance(SYNTHESIZE, run, label=label) for label in run.labels),
         *(_instance(TRAIN_CNN, run, arm=arm, seed=seed) for arm in run.arms for seed in range(run.seeds)),
         _instance(REPORT, run),

@@ -23,6 +23,17 @@ Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+class GeneratorChoice(Config):
+    """Which generators a run has."""
+
+    conditional: bool = False
+    """One generator for both labels, which is told the label, in place of one for each label."""
+
+    def generator_place(self, label: Label) -> str:
+        """Where in the run the generator of a label lies: "train-gan/positive", "train-gan/both"."""
+        return "train-gan/both" if self.conditional else f"train-gan/{label}"
+
+
 class InitialConfig(Config):
     """Weights that a training starts from instead of random ones."""
 

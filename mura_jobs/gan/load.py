@@ -3,13 +3,11 @@
 import json
 
 import safetensors.torch
-import torch
-from torch import Tensor
 
 from mura_jobs.errors import ConfigError, InputError
 from mura_jobs.gan.config import NetworkConfig
 from mura_jobs.gan.generator import Generator
-from mura_jobs.gan.labels import one_hot
+from mura_jobs.gan.pretrained.adapt import generator_without_labels
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.config import Label
 
@@ -17,28 +15,18 @@ WEIGHTS = "generator.safetensors"
 CONFIG = "config.json"
 
 
-def class_of(artifact: Artifact, label: Label) -> Tensor | None:
-    """A label as the published generator takes it, one-hot (1, labels); None if it is that label's own.
+def load_generator(artifact: Artifact, label: Label) -> Generator:
+    """The averaged generator that a training published, for one label, on the CPU.
+
+    Of a conditional one the label is made a part of the weights, so that it is used as any other.
 
     Raises:
-        InputError: a conditional generator knows no such label.
-    """
-    classes = json.loads(artifact.read(CONFIG))["classes"]
-    if not classes:
-        return None
-    if label not in classes:
-        raise InputError(f"{artifact.prefix} draws {', '.join(classes)}, and not {label}")
-    return one_hot(torch.tensor([classes.index(label)]), len(classes))
-
-
-def load_generator(artifact: Artifact) -> Generator:
-    """The averaged generator that a training published, on the CPU.
-
-    Raises:
-        InputError: the artifact holds no generator, or weights and configuration do not fit together.
+        InputError: the artifact holds no generator, a conditional one that knows no such label, or weights
+            and configuration that do not fit together.
     """
     try:
-        config = NetworkConfig.parse(json.loads(artifact.read(CONFIG))["network"], "network")
+        recipe = json.loads(artifact.read(CONFIG))
+        config = NetworkConfig.parse(recipe["network"], "network")
     except (ConfigError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise InputError(f"{artifact.prefix}/{CONFIG} describes no generator: {error}") from None
     generator = Generator(config).requires_grad_(False)
@@ -46,4 +34,14 @@ def load_generator(artifact: Artifact) -> Generator:
         generator.load_state_dict(safetensors.torch.load(artifact.read(WEIGHTS)))
     except RuntimeError as error:
         raise InputError(f"{artifact.prefix}/{WEIGHTS} does not fit {CONFIG}: {error}") from None
+    if config.labels:
+        if label not in recipe["classes"]:
+            raise InputError(f"{artifact.prefix} draws {', '.join(recipe['classes'])}, and not {label}")
+        generator = _of_label(generator, recipe["classes"].index(label))
     return generator.eval()
+
+
+def _of_label(conditional: Generator, number: int) -> Generator:
+    generator = Generator(conditional.config.model_copy(update={"labels": 0})).requires_grad_(False)
+    generator.load_state_dict(generator_without_labels(conditional.state_dict(), number))
+    return generator

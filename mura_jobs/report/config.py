@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mura_jobs.gan.config import GeneratorChoice
 from mura_jobs.job.config import Config, Label, Split
 
 Metric = Literal["auroc", "accuracy", "kappa"]
@@ -56,7 +57,7 @@ class ReportSettings(ScoreSettings):
     a count."""
 
 
-class ReportConfig(ReportSettings):
+class ReportConfig(GeneratorChoice, ReportSettings):
     """The report of one run."""
 
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]

@@ -33,10 +33,10 @@ _CLASSIFIER_PANELS = (
 
 
 def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> list[Picture]:
-    """Losses, augmentation and regularisers of each label's generator."""
+    """Losses, augmentation and regularisers of each generator."""
     found = []
-    for label in config.labels:
-        place = f"train-gan/{label}"
+    for place in dict.fromkeys(config.generator_place(label) for label in config.labels):
+        label = place.rpartition("/")[2]
         table = pd.DataFrame([json.loads(line) for line in inputs[place].read("metrics.jsonl").splitlines()])
         kimg = table["kimg"].to_numpy(np.float64)
         for panel, measures in (_GENERATOR_PANELS | _distances(table)).items():
@@ -51,7 +51,7 @@ def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> 
                     Picture(
                         name=f"generator-{label}-{_slug(panel)}.svg",
                         data=lines(series, title=f"{label}: {panel}", xlabel="kimg"),
-                        alt=f"{panel} of the {label} generator over {kimg[-1]:g} kimg: "
+                        alt=f"{panel} of the generator of {label} over {kimg[-1]:g} kimg: "
                         + ", ".join(f"{name} ends at {y[-1]:.3g}" for name, (_, y) in series.items()),
                     )
                 )

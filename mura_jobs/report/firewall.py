@@ -94,14 +94,14 @@ def _lineage(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Iterator[C
     for label in config.labels:
         yield _made_from(
             inputs,
-            f"train-gan/{label}",
+            config.generator_place(label),
             {"preprocess"},
             "The {} generator was trained on this data set",
         )
         yield _made_from(
             inputs,
             f"synthesize/{label}",
-            {"preprocess", f"train-gan/{label}"},
+            {"preprocess", config.generator_place(label)},
             "Synthetic {} radiographs come from that generator",
         )
     for arm in config.arms:

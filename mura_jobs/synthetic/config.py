@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from mura_jobs.features.config import FeaturesConfig
+from mura_jobs.gan.config import GeneratorChoice
 from mura_jobs.job.config import Config, Label
 from mura_jobs.synthetic.amount import Amount
 
@@ -103,11 +104,11 @@ class SynthesizeSettings(Config):
     """Images shown in `grids/fakes.png` (1 to 480)."""
 
 
-class SynthesizeConfig(SynthesizeSettings):
+class SynthesizeConfig(GeneratorChoice, SynthesizeSettings):
     """Synthetic radiographs of one label."""
 
     label: Label
-    """The label to make: its generator is read from `train-gan/LABEL`."""
+    """The label to make."""
 
 
 class ImportGridConfig(Config):

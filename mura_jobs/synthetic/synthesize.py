@@ -71,7 +71,7 @@ def run(config: SynthesizeConfig, job: Job) -> None:
             "images": len(index),
             "resolution": real.resolution,
             **screening.facts,
-            "generator": job.inputs[f"train-gan/{config.label}"].manifest.digest,
+            "generator": job.inputs[config.generator_place(config.label)].manifest.digest,
         }
 
     run_in_parts(job, make, merge)
@@ -79,11 +79,12 @@ def run(config: SynthesizeConfig, job: Job) -> None:
 
 def _draw(config: SynthesizeConfig, job: Job, candidates: int, resolution: int) -> Images:
     """This share's candidates in the order of their batches, uint8 (N, R, R)."""
-    generator = load_generator(job.inputs[f"train-gan/{config.label}"]).to(job.world.device)
+    place = config.generator_place(config.label)
+    generator = load_generator(job.inputs[place], config.label).to(job.world.device)
     found = generator.config.resolution
     if found != resolution:
         raise InputError(
-            f"train-gan/{config.label} draws {found}² pixels, the data set has {resolution}²; train the "
+            f"{place} draws {found}² pixels, the data set has {resolution}²; train the "
             f"generator on this data set"
         )
     mine = batches(candidates, config.batch, job.index, job.count)
@@ -131,5 +132,5 @@ def _provenance(
         number=numbers,
         psi=config.psi,
         noise=config.noise,
-        generator=job.inputs[f"train-gan/{config.label}"].manifest.digest,
+        generator=job.inputs[config.generator_place(config.label)].manifest.digest,
     )

@@ -58,7 +58,7 @@ def _latent(name: str, about: str, config_class: type[Config], module: str, *mor
         config_class=config_class,
         run=run,
         place=lambda config: f"latent/{config.label}/{name}/{config.name}",
-        needs=lambda config: (f"train-gan/{config.label}", *more_needs),
+        needs=lambda config: (config.generator_place(config.label), *more_needs),
         trains=True,
         plain_names=True,
     )

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from mura_jobs.bucket.local import LocalBucket
 from mura_jobs.errors import InputError, Stopped
-from mura_jobs.gan.config import CLASSES, TrainGanConfig, resolve
+from mura_jobs.gan.config import CLASSES, NetworkConfig, TrainGanConfig, resolve
 from mura_jobs.gan.data import RealImages
+from mura_jobs.gan.generator import Generator
 from mura_jobs.gan.labels import numbered, one_hot, side_by_side
-from mura_jobs.gan.load import class_of, load_generator
+from mura_jobs.gan.load import load_generator
 from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import Step
 from mura_jobs.gan.train import run
@@ -78,10 +80,15 @@ def test_both_networks_heed_the_labels() -> None:
 
 
 def test_a_published_generator_draws_each_label(published: Artifact) -> None:
-    generator = load_generator(published)
-    assert json.loads(published.read("config.json"))["classes"] == ["positive", "negative"]
+    """As a generator of that label alone, and as the conditional one draws it."""
+    recipe = json.loads(published.read("config.json"))
+    assert recipe["classes"] == ["positive", "negative"]
+    conditional = Generator(NetworkConfig.parse(recipe["network"]))
+    conditional.load_state_dict(safetensors.torch.load(published.read("generator.safetensors")))
     z = torch.randn(1, 512)
-    images = [generator(z, None, class_of(published, label)) for label in CLASSES]
+    images = [load_generator(published, label)(z, None, psi=0.7) for label in CLASSES]
+    for image, row in zip(images, torch.eye(2), strict=True):
+        torch.testing.assert_close(image, conditional(z, None, row[None], psi=0.7), rtol=1e-4, atol=1e-5)
     assert images[0].shape == (1, 1, 16, 16)
     assert not torch.allclose(images[0], images[1], atol=1e-3)
 

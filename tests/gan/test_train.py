@@ -83,7 +83,7 @@ def test_the_output_holds_a_generator_and_what_to_look_at(uninterrupted: Artifac
     assert all(
         {"loss_G", "loss_D_fake", "loss_D_real", "r_t", "p", "path_length"} <= line.keys() for line in lines
     )
-    images = load_generator(uninterrupted)(torch.randn(3, 512), None)
+    images = load_generator(uninterrupted, "positive")(torch.randn(3, 512), None)
     assert images.shape == (3, 1, 16, 16)
 
 

@@ -1,7 +1,7 @@
-{{/* The run's labels, arms and seeds: those of the values, or the defaults of the Config classes. */}}
+{{/* The run's labels, kind of generators, arms and seeds: those of the values, or the defaults of the Config classes. */}}
 {{- define "mura-jobs.repeats" -}}
 {{- $defaults := .Files.Get "files/defaults.json" | fromJson -}}
-{{- range $key := list "labels" "arms" "seeds" }}
+{{- range $key := list "labels" "conditional" "arms" "seeds" }}
 {{ $key }}: {{ get $.Values $key | default (get $defaults $key) | toJson }}
 {{- end }}
 {{- end -}}

@@ -22,7 +22,7 @@ Every Job of the run, as a list of mappings:
 {{- end -}}
 {{- $jobs = append $jobs (dict "stage" "phantom" "key" "phantom" "places" (list "raw/phantom")) -}}
 {{- $jobs = append $jobs (dict "stage" "preprocess" "key" "preprocess" "places" (list "preprocess") "needs" (list "phantom") "shards" $values.preprocess.shards) -}}
-{{- range $label := $repeats.labels -}}
+{{- range $label := ternary (list "both") $repeats.labels $repeats.conditional -}}
 {{- $key := printf "train-gan-%s" $label -}}
 {{- $generators = append $generators $key -}}
 {{- $jobs = append $jobs (dict "stage" "train-gan" "key" $key "places" (list (printf "train-gan/%s" $label)) "needs" (list "preprocess") "flags" (list (printf "--label=%s" $label)) "nodes" (index $values "train-gan").nodes) -}}
@@ -30,7 +30,7 @@ Every Job of the run, as a list of mappings:
 {{- range $label := $repeats.labels -}}
 {{- $key := printf "synthesize-%s" $label -}}
 {{- $synthesizers = append $synthesizers $key -}}
-{{- $jobs = append $jobs (dict "stage" "synthesize" "key" $key "places" (list (printf "synthesize/%s" $label)) "needs" (list "preprocess" (printf "train-gan-%s" $label)) "flags" (list (printf "--label=%s" $label)) "shards" $values.synthesize.shards) -}}
+{{- $jobs = append $jobs (dict "stage" "synthesize" "key" $key "places" (list (printf "synthesize/%s" $label)) "needs" (list "preprocess" (printf "train-gan-%s" (ternary "both" $label $repeats.conditional))) "flags" (concat (list (printf "--label=%s" $label)) (ternary (list "--conditional=true") list $repeats.conditional)) "shards" $values.synthesize.shards) -}}
 {{- end -}}
 {{- range $arm := $repeats.arms -}}
 {{- $key := printf "train-cnn-%s" (include "mura-jobs.slug" $arm) -}}

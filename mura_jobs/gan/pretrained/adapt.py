@@ -38,15 +38,16 @@ def discriminator_to_grey(name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def generator_without_labels(given: Tensors) -> dict[str, Tensor]:
-    """A conditional generator's mapping on its labels' mean embedding, which becomes a part of the bias."""
+def generator_without_labels(given: Tensors, chosen: int | None = None) -> dict[str, Tensor]:
+    """A conditional generator as that of one label or of their mean: its embedding joins the bias."""
     embed, bias = given[f"{EMBED}.weight"], given[f"{EMBED}.bias"]
     embedded_LF = normalise_second_moment(embed.T / sqrt(embed.shape[1]) + bias)
+    embedded_F = embedded_LF.mean(0) if chosen is None else embedded_LF[chosen]
     weight = given[f"{FC0}.weight"]
     of_z, of_label = weight[:, :Z_DIM], weight[:, Z_DIM:]
     changed = {
         f"{FC0}.weight": of_z * sqrt(Z_DIM / weight.shape[1]),
-        f"{FC0}.bias": given[f"{FC0}.bias"] + of_label @ embedded_LF.mean(0) / sqrt(weight.shape[1]),
+        f"{FC0}.bias": given[f"{FC0}.bias"] + of_label @ embedded_F / sqrt(weight.shape[1]),
     }
     return {name: value for name, value in {**given, **changed}.items() if not name.startswith(f"{EMBED}.")}
 

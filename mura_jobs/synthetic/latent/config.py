@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mura_jobs.features.config import FeaturesConfig
-from mura_jobs.job.config import Config, Label
+from mura_jobs.gan.config import GeneratorChoice
+from mura_jobs.job.config import Label
 
 Number = Annotated[int, Field(ge=0)]
 Psi = Annotated[float, Field(ge=0, le=2)]
@@ -13,11 +14,11 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class LatentConfig(Config):
+class LatentConfig(GeneratorChoice):
     """What all of them have."""
 
     label: Label
-    """Whose generator, read from `train-gan/LABEL`."""
+    """Whose generator."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")] = "first"
     """Name of the output, so that several can lie side by side."""

@@ -77,8 +77,8 @@ def _targets(config: ProjectConfig, job: Job, resolution: int) -> NDArray[np.uin
     real = Packed.load(job.inputs["preprocess"], job.scratch / "real")
     if real.resolution != resolution:
         raise InputError(
-            f"train-gan/{config.label} draws {resolution}² pixels, the data set has {real.resolution}²; "
-            f"project what it was trained on"
+            f"{config.generator_place(config.label)} draws {resolution}² pixels, the data set has "
+            f"{real.resolution}²; project what it was trained on"
         )
     place = {key: row for row, key in enumerate(real.index["key"])}
     missing = [key for key in config.keys if key not in place]

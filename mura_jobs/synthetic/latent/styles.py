@@ -83,7 +83,8 @@ def truncation(config: TruncationConfig, job: Job) -> None:
 
 def open_generator(config: LatentConfig, job: Job) -> Generator:
     """The label's generator on the job's device."""
-    return load_generator(job.inputs[f"train-gan/{config.label}"]).to(job.world.device)
+    artifact = job.inputs[config.generator_place(config.label)]
+    return load_generator(artifact, config.label).to(job.world.device)
 
 
 @torch.inference_mode()
