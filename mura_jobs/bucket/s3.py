@@ -203,7 +203,7 @@ class S3Bucket(Bucket):
         for each in page.get("Contents", []):
             if not each["Key"].endswith("/"):
                 key = each["Key"][len(self._prefix) :]
-                yield Entry(key, each["Size"], each["ETag"].strip('"'))
+                yield Entry(key, each["Size"], each.get("ETag", "").strip('"'))
 
     def _get(self, key: str, start: int, length: int | None, etag: str | None = None) -> Piece:
         """A range of an object, of the version `etag` if that is given.
