@@ -6,8 +6,8 @@ import hashlib
 import io
 import os
 from pathlib import Path
-import time
 import threading
+import time
 import zipfile
 
 import numpy as np
