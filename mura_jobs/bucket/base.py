@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     size: int
     """In bytes."""
     version: str
-    """Changes when the object does: S3's ETag, or when a file was last written; empty if a store says neither."""
+    """Changes with the object: S3's ETag, or when a file was last written; empty if a store says neither."""
 
 
 class Bucket(ABC):
