@@ -12,7 +12,7 @@ from mura_jobs.cluster.commands import COMMANDS
 from mura_jobs.job.artifact import Manifest
 from mura_jobs.job.config import Config
 from mura_jobs.local import RunOptions
-from mura_jobs.stages import STAGES, RunConfig
+from mura_jobs.stages import EVALUATE, STAGES, RunConfig
 from mura_jobs.synthetic.tools import TOOLS
 
 ROOT = Path(mura_jobs.__file__).parent
@@ -80,6 +80,7 @@ def configurations(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
 TOPMOST: list[type[BaseModel]] = [
     RunConfig,
     RunOptions,
+    EVALUATE.config_class,
     *(stage.config_class for stage in STAGES),
     *(command.config_class for command in COMMANDS),
     *(tool.config_class for tool in TOOLS),

@@ -87,18 +87,15 @@ def run(config: EvaluateConfig, job: Job) -> None:
         threshold=_by_arm(arms, thresholds, "image"),
     )
     studies = by_study(images, packed.index.set_index("key")["study"], _by_arm(arms, thresholds, "study"))
-    metrics = {
-        "format": FORMAT,
-        "data": data | _counts(packed) | {"trained_on": known},
-        "level": config.level,
-        "arms": _describe(config, arms, [images, studies]),
-    }
+    described = _describe(config, arms, [images, studies])
+    counts = data | _counts(packed) | {"trained_on": known}
+    metrics = {"format": FORMAT, "data": counts, "level": config.level, "arms": described}
     predictions = pd.concat([table.assign(classifier=place) for place, table in tables.items()])
     job.output.put("predictions.parquet", encode(predictions.reset_index(drop=True)))
     job.output.put("metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
     summary = {
         one["arm"]: {unit: one[unit]["scores"]["auroc"]["value"] for unit in ("image", "study")}
-        for one in metrics["arms"]
+        for one in described
     }
     job.output.publish({"images": len(packed), "auroc": summary})
 

@@ -78,14 +78,14 @@ def _prepare_helps(bucket: Bucket, name: str, file: Path, folder: Path) -> None:
     oracle_file = source / "oracle.yaml"
     oracle_file.write_text(json.dumps(merged(values, {"phantom": drawn})), "utf-8")
     elsewhere = open_bucket(source.resolve().as_uri())
+    run = RunConfig.parse(values)
     for stage in ("phantom", "preprocess"):
         _mura_jobs(stage, elsewhere, "oracle", oracle_file)
-    for stage in (["phantom"], ["preprocess"], ["train-gan", "positive"], ["train-gan", "negative"]):
-        label = [] if len(stage) == 1 else ["--label", stage[1]]
-        _mura_jobs(stage[0], bucket, name, file, *label)
+        _mura_jobs(stage, bucket, name, file)
+    for label in run.labels:
+        _mura_jobs("train-gan", bucket, name, file, "--label", label)
     artifact = Artifact.open(elsewhere, "runs/oracle/preprocess")
     oracle = Oracle(Packed.load(artifact, source / "packed"), artifact.manifest.digest)
-    run = RunConfig.parse(values)
     for label in run.labels:
         oracle.publish(bucket, name, run, label)
 
