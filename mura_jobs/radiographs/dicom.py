@@ -39,28 +39,32 @@ def decode_dicom(data: bytes) -> Picture:
 
 
 def _shown(dataset: Dataset) -> Picture:
+    """What the header does to each value that can occur, then looked up for each pixel: little memory."""
     photometric = _require_radiograph(dataset)
     stored = _pixels(dataset)
-    padding = _padding(dataset, stored)
-    values = apply_modality_lut(stored, dataset)
+    low, high = int(stored.min()), int(stored.max())
+    levels = np.arange(low, high + 1).astype(stored.dtype)
+    numbers = (stored.astype(np.int32) - low).astype(np.uint16)
+    padding = _padding(dataset, levels)
+    occurs = (np.bincount(numbers.ravel(), minlength=len(levels)) > 0) & ~padding
+    values = apply_modality_lut(levels, dataset)
     if dataset.get("VOILUTSequence"):
         grey = _looked_up(values, dataset)
     elif "WindowCenter" in dataset and "WindowWidth" in dataset:
-        low, high = apply_windowing(np.array([-np.inf, np.inf]), dataset)
-        grey = (apply_windowing(values, dataset) - low) / (high - low)
+        black, white = apply_windowing(np.array([-np.inf, np.inf]), dataset)
+        grey = (apply_windowing(values, dataset) - black) / (white - black)
     else:
-        kept = values[~padding] if not padding.all() else values
-        low, high = float(kept.min()), float(kept.max())
-        grey = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
-    if grey.min() == grey.max() and values.min() != values.max():
+        kept = values[occurs if occurs.any() else slice(None)].astype(np.float64)
+        grey = np.clip((values - kept.min()) / max(kept.max() - kept.min(), 1e-9), 0, 1)
+    if occurs.sum() > 1 and np.ptp(grey[occurs]) == 0:
         raise Unreadable(
             f"the window of its header (centre {dataset.get('WindowCenter')}, width "
-            f"{dataset.get('WindowWidth')}) leaves one grey value of {values.min():g} to {values.max():g}"
+            f"{dataset.get('WindowWidth')}) leaves one grey value of {occurs.sum()}"
         )
     if photometric == "MONOCHROME1":
         grey = 1 - grey
     grey[padding] = 0
-    return Picture(np.ascontiguousarray(grey, np.float32), photometric)
+    return Picture(grey.astype(np.float32)[numbers], photometric)
 
 
 def _require_radiograph(dataset: Dataset) -> Photometric:
@@ -76,6 +80,8 @@ def _require_radiograph(dataset: Dataset) -> Photometric:
         raise Unreadable(
             f"DICOM of {samples} samples a pixel, {photometric}; a radiograph is {' or '.join(known)}"
         )
+    if dataset.BitsAllocated > 16:
+        raise Unreadable(f"DICOM of {dataset.BitsAllocated} bits a pixel; a radiograph has 8 or 16")
     require_pixels(dataset.Rows, dataset.Columns)
     return known[known.index(photometric)]  # type: ignore[no-any-return] # one of the literals
 
