@@ -133,6 +133,7 @@ def rows(done: list[Outcome]) -> dict[str, str]:
         "inversion right": share([o.inverted for o in done]),
         "of inverted pictures": share([o.inverted for o in done if o.truth.inverted]),
         "field IoU, median": statistic([o.overlap for o in done], np.median),
+        "… of fields with a surround, median": statistic([o.overlap for o in cut], np.median),
         "field IoU ≥ 0.95": share([o.overlap >= 0.95 for o in done]),
         "… upright, with a surround": share([o.overlap >= 0.95 for o in cut if o.truth.rotation == 0]),
         "… turned fields": share([o.overlap >= 0.95 for o in turned]),

@@ -7,12 +7,12 @@ whole height nor is there nothing beyond them.
 
 from dataclasses import dataclass, replace
 from math import exp
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mura_jobs.radiographs.cleaning.edges import Edges, Side
 from mura_jobs.radiographs.decode import Grey
 
 WORK = 192
@@ -26,26 +26,11 @@ STEEP = 12.0
 """How fast confidence grows with the distance of a share from its threshold."""
 CANDIDATES = 3
 """Angles that are tried."""
-EDGE = 0.012
-"""Step, in spread grey, from which a place counts as an edge."""
 EDGE_SHARE, LIKELY_SHARE = 0.6, 0.25
 """How much of a side must be an edge, and how much of the whole picture's length makes it likely."""
-EVEN, EVEN_SHARE = 0.012, 0.3
-"""How much must be where what lies beyond has at most this standard deviation: air shows few edges before a
-black surround, and only a surround is that even."""
 STRICTER = 0.6
 """How much more of a side must be an edge in a picture of no size, and in one below WORK in proportion: the
 fewer the pixels, the sharper and straighter anatomy is."""
-SHARP = 0.52
-"""How much of the change within five pixels happens at the side itself; skin is softer."""
-BLANK = 0.13
-"""Standard deviation, in spread grey, of what may lie beyond a side."""
-FADING, SMOOTH = 0.3, 0.012
-"""The same for unexposed film, which scatter darkens near the field, and the mean step of its pixels."""
-REACH = 0.45
-"""Share of the picture from its edge in which a side may lie."""
-INSET = 1.0
-"""Pixels of the working copy that are cut off inside a side, where the surround shines through."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +199,8 @@ def _sides(small: Grey, rotation: float) -> _Sides:
     # Rows are searched as the columns of the transposed copy. How much of a side is an edge can be told once
     # the neighbouring sides are known: a first look along the whole picture finds likely ones, others check.
     x, y = (0.0, float(turned.shape[1])), (0.0, float(turned.shape[0]))
-    across, down = _Edges.of(turned, inside), _Edges.of(turned.T, inside.T)
-    sides: list[_Side] = []
+    across, down = Edges.of(turned, inside), Edges.of(turned.T, inside.T)
+    sides: list[Side] = []
     stricter = STRICTER * max(1 - max(small.shape) / WORK, 0.0)
     for least in (LIKELY_SHARE, EDGE_SHARE, EDGE_SHARE):
         left, right = across.sides(y, least, stricter)
@@ -225,81 +210,6 @@ def _sides(small: Grey, rotation: float) -> _Sides:
         sides = [left, right, top, bottom]
     shares = tuple(side.share for side in sides if side.share > 0)
     return _Sides((x[0], y[0]), (x[1], y[1]), shares, min(side.margin for side in sides), turn, rotation)
-
-
-class _Side(NamedTuple):
-    at: float
-    """Pixels from the turned copy's edge."""
-    share: float
-    """How much of it is seen as an edge; 0 where there is no side."""
-    margin: float
-    """How far this, or the likeliest place's share, is from the threshold."""
-
-
-@dataclass(frozen=True)
-class _Edges:
-    """What speaks for sides that run down a turned copy, at each boundary of two columns."""
-
-    sharp: NDArray[np.float32]
-    """(height, width - 1) 1 where there is an edge that is sharp."""
-    usable: NDArray[np.float32]
-    """1 where the copy shows the picture."""
-    beyond: tuple["_Beyond", "_Beyond"]
-    """What lies left of each boundary, and, from the right, right of it."""
-
-    @staticmethod
-    def of(grey: Grey, inside: Grey) -> "_Edges":
-        """Of a turned copy, and where it shows the picture (1) or not (0)."""
-        usable = inside[:, 1:] * inside[:, :-1]
-        # Averaged along the side, a step of a grey level or two stands out of the noise.
-        steps = np.abs(cv2.blur(np.diff(grey, axis=1), (1, 7))) * usable
-        near, around = (cv2.blur(steps, (n, 1), borderType=cv2.BORDER_CONSTANT) * n for n in (3, 11))
-        sharp = ((steps > EDGE) & (near >= SHARP * around)).astype(np.float32)
-        beyond = (_Beyond.of(grey, inside), _Beyond.of(grey[:, ::-1], inside[:, ::-1]))
-        return _Edges(sharp, np.asarray(usable, np.float32), beyond)
-
-    def sides(self, rows: tuple[float, float], least: float, stricter: float) -> tuple["_Side", "_Side"]:
-        """Where the field begins and ends along x, within a range of rows.
-
-        `least` and `stricter` together are how much of a side must be an edge.
-        """
-        top, bottom = max(int(rows[0]), 0), min(int(np.ceil(rows[1])), len(self.sharp))
-        length = self.usable[top:bottom].sum(axis=0)
-        share = self.sharp[top:bottom].sum(axis=0) / np.maximum(length, 1)
-        share[length < 0.3 * (bottom - top)] = 0
-        left, right = self.beyond
-        return left.side(share, least, stricter), right.side(share[::-1], least, stricter)
-
-
-@dataclass(frozen=True)
-class _Beyond:
-    """What lies beyond each boundary, in the order in which one comes upon them."""
-
-    blank: NDArray[np.bool_]
-    even: NDArray[np.bool_]
-
-    @staticmethod
-    def of(grey: Grey, inside: Grey) -> "_Beyond":
-        """Of a turned copy, and where it shows the picture (1) or not (0)."""
-        count = np.maximum(np.cumsum(inside.sum(axis=0)), 1)
-        shown = grey * inside
-        mean = np.cumsum(shown.sum(axis=0)) / count
-        square = np.cumsum((grey * shown).sum(axis=0)) / count
-        spread = np.sqrt(np.maximum(square - mean**2, 0))  # of everything up to and with a column
-        rough = np.cumsum((np.abs(np.diff(grey, axis=0)) * inside[1:]).sum(axis=0)) / count
-        before = np.maximum(np.arange(int(REACH * (grey.shape[1] - 1))) - 1, 0)
-        blank = (spread < BLANK) | ((rough < SMOOTH) & (spread < FADING))
-        return _Beyond((blank & (count > 1))[before], (spread < EVEN)[before])
-
-    def side(self, share: NDArray[np.float32], least: float, stricter: float) -> "_Side":
-        """The likeliest side, given how much of each boundary is an edge and how much must be."""
-        likely = np.where(self.blank, share[: len(self.blank)], 0)
-        margin = likely - np.where(self.even, EVEN_SHARE, least) - stricter
-        seen = margin >= 0
-        if not seen.any():
-            return _Side(0.0, 0.0, -float(margin.max(initial=-1.0)))
-        best = int(np.where(seen, likely, 0).argmax())
-        return _Side(best + 1 + INSET, float(likely[best]), float(margin[best]))
 
 
 def _rotation(degrees: float) -> NDArray[np.float64]:

@@ -116,3 +116,18 @@ def test_points_of_a_field_and_its_corners_agree() -> None:
     field = Field(250, 240, 300, 280, 13.0)
     own = np.array([(0, 0), (300, 0), (300, 280), (0, 280)])
     np.testing.assert_allclose(field.to_picture(own), field.corners())
+
+
+@pytest.mark.parametrize("surround", [0.0, 1.0])
+@pytest.mark.parametrize("rotation", [0.0, 8.0])
+def test_a_margin_may_be_written_on(surround: float, rotation: float) -> None:
+    """A white page with dark writing would otherwise pass for the light ground of an inverted film."""
+    placed = Field(280, 280, 380, 360, rotation)
+    page = framed(placed, (560, 560), surround)
+    ink = np.zeros(page.shape, np.uint8)
+    cv2.putText(ink, "HOSPITAL 12.03.04", (60, 40), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
+    cv2.putText(ink, "SN 1234", (380, 545), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
+    share = ink / np.float32(255)
+    written = np.asarray(page * (1 - share) + (1 - surround) * share, np.float32)
+    found = find_field(written, straighten=True)
+    assert overlap(found.corners(), placed.corners(), page.shape) > 0.95
