@@ -16,8 +16,8 @@ from mura_jobs.radiographs.decode import Grey
 EDGE = 0.012
 """Step, in spread grey, from which a place counts as an edge."""
 EVEN, EVEN_SHARE = 0.012, 0.3
-"""Standard deviation, in spread grey, of what only a surround is as even as, and how much of a side must be an
-edge before one: air shows few before black."""
+"""Standard deviation, in spread grey, that only a surround has, and how much of a side must be an edge before
+one: air shows few before black."""
 SHARP = 0.52
 """How much of the change within five pixels happens at the side itself; skin is softer."""
 BLANK = 0.13
