@@ -33,6 +33,7 @@ from mura_jobs.stages import RunConfig
 from tests.evidence.oracle import Oracle
 
 Report = dict[str, Any]
+Score = dict[str, Any]
 Check = tuple[str, bool, str]
 """What must hold, whether it does, and what was found."""
 
@@ -106,7 +107,7 @@ def check_helps(report: Report) -> Iterator[Check]:
     """What must hold where synthetic radiographs are known to be good."""
     yield _firewall(report)
     real = _auroc(report, "real")
-    yield "real alone is better than chance", real["low"] > 0.5, _interval(real)
+    yield "real alone is better than chance", real["value"] > 0.5 and not _at_chance(real), _interval(real)
     lead = report["verdict"]["lead"]
     yield "the verdict is that they help", report["verdict"]["answer"] == "helps", report["answer"]
     yield "the headline says so", report["answer"] == "Yes: they helped", report["answer"]
@@ -123,7 +124,7 @@ def check_nothing(report: Report) -> Iterator[Check]:
     yield _firewall(report)
     for arm in report["arms"]:
         score = _auroc(report, arm["arm"])
-        yield f"{arm['arm']} is at chance", score["low"] < 0.5 < score["high"], _interval(score)
+        yield f"{arm['arm']} is at chance", _at_chance(score), _interval(score)
     yield "there is no evidence", report["verdict"]["answer"] == "no evidence", report["answer"]
     for one in report["comparisons"]:
         low, high = one["interval"]
@@ -138,14 +139,20 @@ def _firewall(report: Report) -> Check:
     return "training and test are separate", not broken, ", ".join(broken) or "all checks hold"
 
 
-def _auroc(report: Report, arm: str) -> dict[str, float]:
+def _auroc(report: Report, arm: str) -> Score:
     row = next(row for row in report["arms"] if row["arm"] == arm)
-    score: dict[str, float] = row["study"]["scores"]["auroc"]
+    score: Score = row["study"]["scores"]["auroc"]
     return score
 
 
-def _interval(score: dict[str, float]) -> str:
-    return f"study AUROC {score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+def _at_chance(score: Score) -> bool:
+    """Whether the interval holds 0.5; a perfect score has none."""
+    return score["low"] is not None and score["low"] < 0.5 < score["high"]
+
+
+def _interval(score: Score) -> str:
+    ends = "no interval" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"
+    return f"study AUROC {score['value']:.3f} ({ends})"
 
 
 Prepare = Callable[[Bucket, str, Path, Path], None]
