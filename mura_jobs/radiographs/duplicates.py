@@ -6,6 +6,8 @@ Brightness and contrast don't change it. Mirroring a picture negates coefficient
 it negates all, and a quarter turn transposes them, so all 16 such copies are compared without being made.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -47,18 +49,25 @@ def candidates(hashed: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArra
     """
     parts = _parts(hashed)
     turned = _parts(hashed.transpose(0, 2, 1))
-    found = [np.empty((0, 3), np.int32)]
+    found = [np.empty((0, 2), np.int64)]
     for top in range(0, len(hashed), _ROWS):
         for left in range(top, len(hashed), _COLUMNS):
             rows, columns = slice(top, top + _ROWS), slice(left, left + _COLUMNS)
-            best, variant = _best(parts[:, rows], parts[:, columns], turned[:, columns])
-            first, second = np.nonzero(best >= SIMILAR)
-            chosen = variant[first, second]
+            first, second = np.nonzero(
+                _best(parts[:, rows], parts[:, columns], turned[:, columns]) >= SIMILAR
+            )
             first, second = first + top, second + left
             wanted = (first < second) & (groups[first] != groups[second])
-            found.append(np.stack([first, second, chosen], 1)[wanted].astype(np.int32))
+            found.append(np.stack([first[wanted], second[wanted]], 1))
     every = np.concatenate(found)
-    return every[np.lexsort((every[:, 1], every[:, 0]))]
+    first, second = every[np.lexsort((every[:, 1], every[:, 0]))].T
+    variants = [
+        signed
+        for others in (parts, turned)
+        for similarity in _flips(*np.einsum("gnk,gnk->gn", parts[:, first], others[:, second]))
+        for signed in (similarity, -similarity)
+    ]
+    return np.stack([first, second, np.argmax(variants, axis=0)], 1).astype(np.int32)
 
 
 def variant_of(picture: Sketches, number: int) -> Sketches:
@@ -102,21 +111,27 @@ def _parts(hashed: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([part.reshape(len(hashed), -1) for part in parities])
 
 
+Products = NDArray[np.float32]
+"""Of two hashes' coefficients of one parity."""
+
+
+def _flips(ee: Products, eo: Products, oe: Products, oo: Products) -> Iterator[Products]:
+    """Similarities to the other as it is, mirrored, upside down and both, from the parities' shares in it."""
+    yield ee + eo + oe + oo
+    yield ee - eo + oe - oo
+    yield ee + eo - oe - oo
+    yield ee - eo - oe + oo
+
+
 def _best(
     rows: NDArray[np.float32], columns: NDArray[np.float32], turned: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The similarity of each row's hash to the most similar of each column's 16 variants, and which it is."""
-    best = np.full((rows.shape[1], columns.shape[1]), -1, np.float32)
-    variant = np.zeros(best.shape, np.int8)
-    for transposed, others in ((0, columns), (8, turned)):
-        ee, eo, oe, oo = (row @ other.T for row, other in zip(rows, others, strict=True))
-        even, odd = (ee + eo, oe + oo), (ee - eo, oe - oo)
-        for mirrored, (upper, lower) in ((0, even), (2, odd)):
-            for upside, similarity in ((0, upper + lower), (4, upper - lower)):
-                better = np.abs(similarity) > best
-                best[better] = np.abs(similarity[better])
-                variant[better] = transposed + mirrored + upside + (similarity[better] < 0)
-    return best, variant
+) -> NDArray[np.float32]:
+    """The similarity of each row's hash to the most similar of each column's 16 variants."""
+    best = np.zeros((rows.shape[1], columns.shape[1]), np.float32)
+    for others in (columns, turned):
+        for similarity in _flips(*(row @ other.T for row, other in zip(rows, others, strict=True))):
+            np.maximum(best, np.abs(similarity, out=similarity), out=best)
+    return best
 
 
 def _details(picture: NDArray[np.float32]) -> NDArray[np.float32]:
