@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mura_jobs.gan.generator import Z_DIM, Generator
+from mura_jobs.gan.pictures import to_pixels
 from mura_jobs.job.config import Label
 from mura_jobs.job.randomness import torch_stream
 
@@ -60,8 +61,7 @@ def to_grey(images_NCRR: Tensor) -> Tensor:
 
     What a generator draws beyond black and white is black and white. Colours are averaged.
     """
-    grey_NRR = images_NCRR.float().mean(dim=1)
-    return ((grey_NRR + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return to_pixels(images_NCRR.float().mean(dim=1))
 
 
 def wanted_numbers(images: int, rejected_share: float) -> int:
