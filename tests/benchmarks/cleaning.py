@@ -32,7 +32,7 @@ VISIBLE = 1 / 3
 """Share of a marker in the field below which it counts neither way."""
 NEAR = 4
 """Pixels by which the ink's box is widened for this."""
-SEED = 4_000
+SEED = 9_000
 
 
 @dataclass(frozen=True)
