@@ -17,9 +17,6 @@ from mura_jobs.synthetic.verdict import Verdict
 
 Images = NDArray[np.uint8]
 
-_AT_ONCE_ON_CPU = 4
-"""Larger batches would spend as long on getting memory from the system as on computing."""
-
 
 @dataclass(frozen=True)
 class FeatureGates:
@@ -51,7 +48,7 @@ class FeatureGates:
         features, positive = {}, {}
         for split in ("train", "select"):
             part = real.where(split=split)
-            features[split] = _features(space, part.images())
+            features[split] = space(part.images())
             positive[split] = (part.index["label"] == "positive").to_numpy()
         if positive["select"].all() or not positive["select"].any():
             raise InputError(
@@ -67,7 +64,7 @@ class FeatureGates:
             )
         trained, select = features["train"][own["train"]], features["select"][own["select"]]
         unseen = real.where(split="select", label=label).images()
-        apart = nearest_features([select, _features(space, unseen[:, :, ::-1])], trained)
+        apart = nearest_features([select, space(unseen[:, :, ::-1])], trained)
         radius = radii(features["train"], gates.neighbours)
         judge = train_judge(features["train"], positive["train"], features["select"], positive["select"])
         return cls(
@@ -88,8 +85,8 @@ class FeatureGates:
 
     def verdicts(self, images: Images) -> list[Verdict]:
         """Every feature gate's about some candidates, uint8 (N, R, R)."""
-        features = _features(self.space, images)
-        apart = nearest_features([features, _features(self.space, images[:, :, ::-1])], self.trained)
+        features = self.space(images)
+        apart = nearest_features([features, self.space(images[:, :, ::-1])], self.trained)
         likely = realism(features, self.real, self.radius)
         probability = self.judge.probability(features, positive=self.label == "positive")
         gates = self.gates
@@ -112,11 +109,6 @@ class FeatureGates:
             ),
             Verdict("realism", {"realism": likely}, self.too_unreal, likely < self.too_unreal, gates.realism),
         ]
-
-
-def _features(space: FeatureSpace, images: Images) -> Floats:
-    size = _AT_ONCE_ON_CPU if space.device.type == "cpu" else len(images)
-    return np.concatenate([space(images[start : start + size]) for start in range(0, len(images), size)])
 
 
 def _quantile(scores: Floats, quantile: float) -> float:
