@@ -99,7 +99,7 @@ def _grey(opened: Image.Image, data: bytes) -> Grey:
     if "A" in opened.mode or "transparency" in opened.info:
         rgba = opened.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
-    return _upright(opened, np.asarray(image.convert("L"), np.float32) / 255)
+    return _upright(opened, np.asarray(image.convert("L"), np.float32) / np.float32(255))
 
 
 def _of_deep(values: Grey) -> Grey:

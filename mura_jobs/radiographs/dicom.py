@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.pixels import apply_modality_lut, apply_windowing, get_decoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
 from mura_jobs.radiographs.decode import Photometric, Picture, Unreadable, require_pixels
 

@@ -93,7 +93,7 @@ def detail_correlation(first: Sketches, second: Sketches) -> float:
     found = _correlation(fine_a, fine_b, np.ones_like(a, np.bool_))
     if found > 0.95:
         return found
-    matrix = _aligned(cv2.pyrDown(a), cv2.pyrDown(b), np.eye(2, 3, dtype=np.float32))
+    matrix = _aligned(_half(a), _half(b), np.eye(2, 3, dtype=np.float32))
     if matrix is None:
         return found
     matrix[:, 2] *= SIDE / _COARSE
@@ -141,12 +141,20 @@ def _details(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(rest / np.sqrt(contrast + 16), np.float32)  # 4 grey values are no detail
 
 
+def _half(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture at half its size."""
+    return np.asarray(cv2.pyrDown(picture), np.float32)
+
+
 def _aligned(
     first: NDArray[np.float32], second: NDArray[np.float32], start: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
     """The affine map (2, 3) from first to second that correlates best, or None where none is found."""
     try:
-        _, matrix = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, _ROUNDS, None, 5)
+        everywhere = np.ones(first.shape, np.uint8)
+        _, matrix = cv2.findTransformECC(
+            first, second, start.copy(), cv2.MOTION_AFFINE, _ROUNDS, everywhere, 5
+        )
     except cv2.error:  # it says so when it does not converge
         return None
     return np.asarray(matrix, np.float32)

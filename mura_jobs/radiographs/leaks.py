@@ -46,7 +46,7 @@ def find_duplicates(index: pd.DataFrame, sketches: Sequence[Sketches]) -> pd.Dat
     """
     blocks = (range(start, min(start + _BLOCK, len(index))) for start in range(0, len(index), _BLOCK))
     hashed = np.concatenate([hashes(np.stack([sketches[n] for n in block])) for block in blocks])
-    groups = index.groupby(["patient", "split"], sort=False).ngroup().to_numpy()
+    groups = index.groupby(["patient", "split"], sort=False).ngroup().to_numpy(np.int64)
     found = candidates(hashed, groups)
     work = (
         (np.stack([sketches[n] for n in part[:, 0]]), np.stack([sketches[n] for n in part[:, 1]]), part)
@@ -69,16 +69,17 @@ def drop_duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
     """
     gone: set[str] = set()
     dropped = []
-    for pair in pairs.itertuples(index=False):
-        splits = {pair.split: pair.key, pair.other_split: pair.other_key}
+    columns = (pairs[name].astype(str) for name in ("key", "split", "other_key", "other_split"))
+    for key, split, other_key, other_split in zip(*columns, strict=True):
+        splits = {split: key, other_split: other_key}
         victim = ""
-        if gone.isdisjoint({pair.key, pair.other_key}):
+        if gone.isdisjoint({key, other_key}):
             if len(splits) == 2:
                 victim = splits["train"] if "train" in splits else splits["select"]
-            elif pair.split == "train":
-                victim = pair.other_key
+            elif split == "train":
+                victim = other_key
         else:
-            victim = pair.key if pair.key in gone else pair.other_key
+            victim = key if key in gone else other_key
         gone |= {victim} - {""}
         dropped.append(victim)
     return pairs.assign(dropped=dropped)

@@ -65,14 +65,14 @@ def merge(config: PreprocessConfig, job: Job, parts: Sequence[Artifact]) -> dict
         write_packed(
             job.output,
             index,
-            _stoppable(job, (pixels[number] for number in kept)),
+            _stoppable(job, (pixels[number] for number in kept.tolist())),
             shard_images=config.shard_images,
             folder=job.scratch,
         )
         doubtful = whole.sort_values(["confidence", "key"]).index[:PAIRS]
         pairs_shown = [
-            (_caption(whole.loc[number]), before[whole.at[number, "key"]], pixels[number])
-            for number in doubtful
+            (_caption(whole.loc[number]), before[str(whole.at[number, "key"])], pixels[number])
+            for number in doubtful.tolist()
             if number in kept
         ]
     job.output.put(PREVIEW, preview(pairs_shown, index["raw_brightness"], index["brightness"]))

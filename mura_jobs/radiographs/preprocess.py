@@ -71,7 +71,7 @@ def _clean_share(
     config: PreprocessConfig, job: Job, part: Draft, files: Files, radiographs: Sequence[Radiograph]
 ) -> None:
     """Clean this share of all radiographs and put it into its part."""
-    images = Counter(r.split for r in radiographs)
+    images = Counter[str](r.split for r in radiographs)
     mine = [r for r in radiographs if share_of(r.patient, job.count) == job.index]
     by_path = {r.path: r for r in mine}
     function = partial(clean_file, resolution=config.resolution, config=config.cleaning)

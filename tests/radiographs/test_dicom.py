@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import data_store
 import numpy as np
@@ -9,7 +10,7 @@ import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import apply_voi_lut
+from pydicom.pixels.processing import apply_voi_lut
 from pydicom.sequence import Sequence
 from pydicom.uid import MPEG4HP41
 import pytest
@@ -22,7 +23,7 @@ FILMS = Path(data_store.__file__).parent / "data"
 
 
 def stretched(values: np.ndarray) -> np.ndarray:
-    return (values - values.min()) / (values.max() - values.min())
+    return np.asarray((values - values.min()) / (values.max() - values.min()))
 
 
 def test_without_a_window_the_whole_range_is_shown() -> None:
@@ -40,10 +41,14 @@ def test_monochrome1_is_turned_and_said() -> None:
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize("rescale", [{}, {"RescaleSlope": 2, "RescaleIntercept": -1000}])
-def test_the_first_window_is_applied_after_the_rescale(function: str, rescale: dict[str, int]) -> None:
+def test_the_first_window_is_applied_after_the_rescale(function: str, rescale: dict[str, Any]) -> None:
     """PS3.3 C.11.2.1.2: below the window black, above it white, at its centre half."""
     slope, intercept = rescale.get("RescaleSlope", 1), rescale.get("RescaleIntercept", 0)
-    window = {"WindowCenter": [2000, 100], "WindowWidth": [800, 20], "VOILUTFunction": function}
+    window: dict[str, Any] = {
+        "WindowCenter": [2000, 100],
+        "WindowWidth": [800, 20],
+        "VOILUTFunction": function,
+    }
     grey = decode(written(film(**window, **rescale))).grey
     values = TWELVE_BITS.astype(float) * slope + intercept
     if function == "SIGMOID":
@@ -132,7 +137,7 @@ def pydicoms(name: str) -> bytes:
         (pydicoms("MR_small_RLE.dcm")[:-2000], "DICOM"),
         ((FILMS / "JPEG-LL.dcm").read_bytes()[:-9000], "DICOM"),
         (pydicoms("MR_small.dcm")[:200], "DICOM"),
-        (written(film(WindowCenter=-9999, WindowWidth=10)), r"centre -9999\.0, width 10\.0.*leaves one grey value"),
+        (written(film(WindowCenter=-9999, WindowWidth=10)), r"centre -9999\.0, width 10\.0.*leaves one grey"),
         (written(film(WindowCenter=10, WindowWidth=0)), "Window Width must be"),
     ],
 )  # fmt: skip

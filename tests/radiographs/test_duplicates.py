@@ -47,7 +47,13 @@ def originals(pictures: list[Grey]) -> Sketches:
 
 def jpeg(grey: Grey, quality: int) -> Grey:
     _, data = cv2.imencode(".jpg", np.round(grey * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) / 255, np.float32)
+    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None
+    return np.asarray(decoded / 255, np.float32)
+
+
+def smaller(grey: Grey) -> Grey:
+    return np.asarray(cv2.resize(grey, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def cropped(grey: Grey, share: float) -> Grey:
@@ -57,7 +63,7 @@ def cropped(grey: Grey, share: float) -> Grey:
 
 COPIES: dict[str, Callable[[Grey], Grey]] = {
     "itself": lambda grey: grey,
-    "smaller": lambda grey: cv2.resize(grey, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA),
+    "smaller": smaller,
     "brighter": lambda grey: np.clip(grey * 1.15, 0, 1),
     "of another gamma": lambda grey: grey**0.8,
     "inverted": lambda grey: 1 - grey,

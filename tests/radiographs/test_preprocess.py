@@ -126,7 +126,7 @@ def test_tolerated_bad_files_are_all_named_and_left_out(bucket: Bucket, tmp_path
     artifact = run_stage(PREPROCESS, config, bucket)
     table = pd.read_csv(BytesIO(artifact.read("unreadable.csv"))).set_index("key")
     assert sorted(table.index) == sorted(victims)
-    problems = [table.loc[victim, "problem"] for victim in victims]
+    problems = [str(table.loc[victim, "problem"]) for victim in victims]
     for problem, expected in zip(
         problems, ("damaged", "empty", "no PNG, JPEG or DICOM", "damaged"), strict=True
     ):
@@ -168,7 +168,7 @@ def as_dicom(data: bytes, photometric: str) -> bytes:
     with Image.open(BytesIO(data)) as image:
         grey = np.asarray(image.convert("L"), np.uint16)
     stored = grey * 16 if photometric == "MONOCHROME2" else 4095 - grey * 16
-    window = {"WindowCenter": 2040, "WindowWidth": 4080, "VOILUTFunction": "LINEAR_EXACT"}
+    window: dict[str, Any] = {"WindowCenter": 2040, "WindowWidth": 4080, "VOILUTFunction": "LINEAR_EXACT"}
     if photometric == "MONOCHROME1":
         window["WindowCenter"] = 4095 - 2040
     return written(film(stored, PhotometricInterpretation=photometric, **window))
