@@ -46,7 +46,7 @@ def find_duplicates(index: pd.DataFrame, sketches: Sequence[Sketches]) -> pd.Dat
     """
     blocks = (range(start, min(start + _BLOCK, len(index))) for start in range(0, len(index), _BLOCK))
     hashed = np.concatenate([hashes(np.stack([sketches[n] for n in block])) for block in blocks])
-    groups = index.groupby(["patient", "split"], sort=False).ngroup().to_numpy(np.int64)
+    groups = np.asarray(index.groupby(["patient", "split"], sort=False).ngroup(), np.int64)
     found = candidates(hashed, groups)
     work = (
         (np.stack([sketches[n] for n in part[:, 0]]), np.stack([sketches[n] for n in part[:, 1]]), part)
