@@ -5,7 +5,7 @@
 
 What is right was written down before either was run:
 
-helps: a classifier of few real radiographs of a strong finding is better than chance, and sixteen times as many
+helps: a classifier of few real radiographs of a strong finding is better than chance, and many times as many
 known-good synthetic ones make it better: verdict "helps", the interval above 0, also against as many copies
 of real ones.
 
