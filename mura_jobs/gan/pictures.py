@@ -99,7 +99,7 @@ def interpolation(generator: Generator, seed: int) -> Tensor:
 def curves_png(metrics: Sequence[Mapping[str, float]]) -> bytes:
     """Every measure over thousands of images, one panel a kind."""
     names = list(dict.fromkeys(name for line in metrics for name in line))
-    panels = {title: [name for name in names if name.startswith(wanted)] for title, wanted in PANELS.items()}
+    panels = {title: [name for name in names if _is_any(name, wanted)] for title, wanted in PANELS.items()}
     shown = {title: chosen for title, chosen in panels.items() if chosen}
     columns = min(len(shown), 3)
     rows = ceil(len(shown) / columns)
@@ -119,3 +119,7 @@ def curves_png(metrics: Sequence[Mapping[str, float]]) -> bytes:
     file = BytesIO()
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
     return file.getvalue()
+
+
+def _is_any(name: str, wanted: Sequence[str]) -> bool:
+    return any(name.startswith(other) if other.endswith("/") else name == other for other in wanted)

@@ -37,7 +37,7 @@ Score = dict[str, Any]
 Check = tuple[str, bool, str]
 """What must hold, whether it does, and what was found."""
 
-ORACLE_SEED, ORACLE_PATIENTS = 1, 560
+ORACLE_SEED, ORACLE_PATIENTS = 1, 720
 """Phantoms that stand for synthetic radiographs: another seed, more patients than the amount needs."""
 
 
