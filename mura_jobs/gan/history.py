@@ -32,6 +32,11 @@ class History:
         return [line[name] for line in self.metrics if name in line]
 
 
+def frechet_name(space: str) -> str:
+    """What the Fréchet distance in a feature space is called among the metrics."""
+    return f"frechet-distance/{space}"
+
+
 def misses(distances: list[float]) -> int:
     """How many of the last distances were measured since the smallest one."""
     return len(distances) - 1 - distances.index(min(distances)) if distances else 0

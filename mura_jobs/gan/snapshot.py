@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mura_jobs.errors import ConfigError
 from mura_jobs.features.space import FeatureSpace
 from mura_jobs.gan.config import TrainGanConfig
 from mura_jobs.gan.data import RealImages
-from mura_jobs.gan.history import Best, History, misses
+from mura_jobs.gan.history import Best, History, frechet_name, misses
 from mura_jobs.gan.metrics.diversity import diversity
-from mura_jobs.gan.metrics.meter import Meter, frechet_name
 from mura_jobs.gan.pictures import generated, square_grid_png
 from mura_jobs.gan.state import TrainState
 from mura_jobs.job.world import World
+
+if TYPE_CHECKING:
+    from mura_jobs.gan.metrics.meter import Meter
 
 DIVERSITY = "diversity"
 """What the variation of generated images, as a share of that of real ones, is called among the metrics."""
@@ -71,6 +74,8 @@ class Observer:
         return diversity(self.data.batch(0, slice(None), min(self.config.grid_images, len(self.data))))
 
     @cached_property
-    def _meter(self) -> Meter:
+    def _meter(self) -> "Meter":
+        from mura_jobs.gan.metrics.meter import Meter  # what it measures with takes seconds to import
+
         assert self.space is not None
         return Meter(self.space, self.data.packed, self.config.metrics.images, self.config.seed, self.world)

@@ -7,8 +7,7 @@ import torch
 from mura_jobs.features.space import FeatureSpace
 from mura_jobs.gan.config import TrainGanConfig
 from mura_jobs.gan.data import RealImages
-from mura_jobs.gan.history import History, misses
-from mura_jobs.gan.metrics.meter import frechet_name
+from mura_jobs.gan.history import History, frechet_name, misses
 from mura_jobs.gan.snapshot import Collapsed, Observer
 from mura_jobs.gan.state import TrainState
 from mura_jobs.job.world import World

@@ -8,6 +8,7 @@ import torch
 
 from mura_jobs.features.space import FeatureSpace
 from mura_jobs.gan.generator import Z_DIM, Generator
+from mura_jobs.gan.history import frechet_name
 from mura_jobs.gan.labels import numbered, one_hot
 from mura_jobs.gan.metrics.distances import density_coverage, frechet_distance, kernel_distance
 from mura_jobs.gan.pictures import to_pixels
@@ -17,11 +18,6 @@ from mura_jobs.job.world import World
 from mura_jobs.radiographs.packed import Packed
 
 AT_ONCE = 32
-
-
-def frechet_name(space: str) -> str:
-    """What the Fréchet distance in a feature space is called among the metrics."""
-    return f"frechet-distance/{space}"
 
 
 class Meter:
