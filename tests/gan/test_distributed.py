@@ -2,6 +2,7 @@ from collections.abc import Iterator
 import os
 from pathlib import Path
 import shutil
+import socket
 import subprocess
 import sys
 from time import monotonic
@@ -73,7 +74,7 @@ def test_two_processes_train_as_one_with_the_same_world_batch(
 
 
 def test_a_process_that_dies_ends_all_with_a_code_to_retry(tmp_path: Path) -> None:
-    """The other one says what it lost, and nobody waits for the exchange's time-out."""
+    """Nobody waits for the exchange's time-out."""
     begin = monotonic()
     done = subprocess.run(
         launched(tmp_path / "state.safetensors", "--processes", "2"),
@@ -86,8 +87,27 @@ def test_a_process_that_dies_ends_all_with_a_code_to_retry(tmp_path: Path) -> No
     )
     assert done.returncode == 128 + 9
     assert "process 1 ended with -9" in done.stderr
-    assert "process 0 of 2 lost the others" in done.stderr
     assert monotonic() - begin < 120, "gloo's own time-out is 10 minutes"
+
+
+def test_a_process_says_that_it_lost_another(tmp_path: Path) -> None:
+    """Without a launcher, which may end it before it can."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "DIE": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.gan.worker", str(tmp_path / "state.safetensors")],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | meeting | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]
+    (_, said), _ = (process.communicate(timeout=300) for process in started)
+    assert [process.returncode for process in started] == [1, -9]
+    assert "process 0 of 2 lost the others" in said
 
 
 @pytest.fixture
