@@ -1,23 +1,21 @@
 """A bucket on AWS S3 or any server that speaks its protocol."""
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
-from hashlib import md5
 import io
 from itertools import islice
-import math
 import mimetypes
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import uuid
 
 from mura_jobs.bucket.base import Bucket, BucketError, BucketUnsupported, Entry, ObjectMissing
 from mura_jobs.bucket.files import arriving
 from mura_jobs.bucket.keys import require_valid_key, require_valid_prefix
 from mura_jobs.bucket.reader import RangedReader
+from mura_jobs.bucket.s3_bulk import Piece
 from mura_jobs.bucket.s3_client import connect, send
 from mura_jobs.bucket.s3_errors import (
     S3_ERRORS,
@@ -27,6 +25,7 @@ from mura_jobs.bucket.s3_errors import (
     UploadGone,
     translate,
 )
+from mura_jobs.bucket.s3_parts import PART_BYTES, PART_WORKERS, Part, body, put_parts
 from mura_jobs.bucket.threads import in_order
 
 if TYPE_CHECKING:
@@ -34,24 +33,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PART_BYTES = 16 << 20
-"""Larger objects travel in parts of this size."""
-PART_WORKERS = 8
-"""Parts in flight, so that a transfer holds at most 128 MiB."""
-MAX_PARTS = 10_000
-"""S3's limit for one upload."""
 DELETE_BATCH = 1000
 """S3's limit for one request."""
 WRITER = "writer"
 """Metadata that tells our put from another's when its answer was lost."""
-
-
-class Piece(NamedTuple):
-    """A range of an object, with the size and the version of the whole."""
-
-    data: bytes
-    total: int
-    etag: str
 
 
 class S3Bucket(Bucket):
@@ -78,7 +63,7 @@ class S3Bucket(Bucket):
         self._seen = False
         self._deletes_in_bulk = True
         try:
-            self._client = connect(endpoint, self.workers + PART_WORKERS)
+            self._client, self._bulk = connect(endpoint, self.workers + PART_WORKERS, name)
         except S3_ERRORS as error:
             raise translate(error, where=self.url, attempts=1) from error
 
@@ -102,7 +87,7 @@ class S3Bucket(Bucket):
             self.size(key)
             return b""
         try:
-            return self._get(key, start, length).data
+            return bytes(self._get(key, start, length).data)
         except RangeBeyondEnd:
             return b""
 
@@ -139,16 +124,26 @@ class S3Bucket(Bucket):
             if size <= PART_BYTES:
                 self._put(key, file.read())
             else:
-                self._put_parts(key, size, lambda start, end: os.pread(file.fileno(), end - start, start))
+
+                def part(start: int, end: int) -> bytes:
+                    data = os.pread(file.fileno(), end - start, start)
+                    if len(data) != end - start:
+                        raise BucketError(f"{path}: the file shrank while it was uploaded; try again")
+                    return data
+
+                self._put_parts(key, size, part)
 
     def download(self, key: str, path: Path) -> None:
         """Copy an object to a file."""
-        first = self._first(key, PART_BYTES)
+        first = self._get_quick(key, (0, PART_BYTES)) or self._first(key, PART_BYTES)
         with arriving(path, first.total) as temporary:
             temporary.write_bytes(first.data)
 
             def copy(start: int) -> None:
-                piece = self._get(key, start, PART_BYTES, first.etag)
+                span = (start, start + PART_BYTES)
+                piece = self._get_quick(key, span, first.etag) or self._get(
+                    key, start, PART_BYTES, first.etag
+                )
                 with temporary.open("rb+") as file:
                     file.seek(start)
                     file.write(piece.data)
@@ -161,9 +156,23 @@ class S3Bucket(Bucket):
         first = self._first(key, 1)
 
         def fetch(start: int, length: int) -> bytes:
-            return self._get(key, start, length, first.etag).data
+            return bytes(self._get(key, start, length, first.etag).data)
 
         return io.BufferedReader(RangedReader(fetch, first.total))
+
+    def write_all(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Put many small objects."""
+        for _ in in_order(lambda item: self._put_quick(*item), items, self.workers):
+            pass
+
+    def read_all(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Read many small objects ahead, in order."""
+
+        def read(key: str) -> tuple[str, bytes]:
+            piece = self._get_quick(key)
+            return key, bytes(piece.data) if piece else self.read(key)
+
+        yield from in_order(read, keys, self.workers)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, a thousand at a time where the store can."""
@@ -239,6 +248,19 @@ class S3Bucket(Bucket):
         with closing(answer["Body"]) as body:
             return answer, body.read()
 
+    def _get_quick(
+        self, key: str, span: tuple[int, int] | None = None, etag: str | None = None
+    ) -> Piece | None:
+        """What `_get` would give, if it can be had quickly."""
+        return self._bulk.get(self._name(key), span, etag) if self._bulk else None
+
+    def _put_quick(self, key: str, data: bytes) -> None:
+        """Put an object, quickly if it can be had."""
+        self._require_bucket()
+        quick = self._bulk if len(data) <= PART_BYTES else None
+        if not (quick and quick.put(self._name(key), data, _content_type(key))):
+            self.write(key, data)
+
     def _first(self, key: str, length: int) -> Piece:
         """The first bytes of an object, which may be empty."""
         try:
@@ -249,39 +271,21 @@ class S3Bucket(Bucket):
     def _put(self, key: str, data: bytes, **options: object) -> None:
         name = self._name(key)
         self._require_bucket()
-        body = _body(data)
-        self._send(self._client.put_object, Key=name, ContentType=_content_type(key), **body, **options)
-
-    def _put_parts(self, key: str, size: int, part: Callable[[int, int], bytes]) -> None:
-        """Put an object whose bytes from `start` to `end` are `part(start, end)`."""
-        client, name, writer = self._client, self._name(key), uuid.uuid4().hex
-        self._require_bucket()
         kind = _content_type(key)
-        begun = self._send(
-            client.create_multipart_upload, Key=name, ContentType=kind, Metadata={WRITER: writer}
-        )
-        upload = partial(self._send, Key=name, UploadId=begun["UploadId"])
-        step = max(PART_BYTES, math.ceil(size / MAX_PARTS))
+        self._send(self._client.put_object, Key=name, ContentType=kind, **body(data), **options)
 
-        def put(number: int) -> dict[str, object]:
-            start, end = (number - 1) * step, min(number * step, size)
-            data = part(start, end)
-            if len(data) != end - start:
-                raise BucketError(f"{self.url}: {key}: the file shrank while it was uploaded; try again")
-            sent = upload(client.upload_part, PartNumber=number, **_body(data))
-            return {"PartNumber": number, "ETag": sent["ETag"]}
-
+    def _put_parts(self, key: str, size: int, part: Part) -> None:
+        """Put an object whose bytes from `start` to `end` are `part(start, end)`."""
+        name, writer = self._name(key), uuid.uuid4().hex
+        self._require_bucket()
+        options = {"ContentType": _content_type(key), "Metadata": {WRITER: writer}}
+        abort = partial(self._client.abort_multipart_upload, Bucket=self.name, Key=name)
         try:
-            parts = list(in_order(put, range(1, math.ceil(size / step) + 1), PART_WORKERS))
-            upload(client.complete_multipart_upload, MultipartUpload={"Parts": parts})
+            put_parts(self._client, partial(self._send, Key=name), abort, size, part, **options)
         except UploadGone:
             # it is complete if only the answer was lost
             if self._writer(key) != writer:
                 raise
-        except BaseException:
-            with suppress(*S3_ERRORS):
-                client.abort_multipart_upload(Bucket=self.name, Key=name, UploadId=begun["UploadId"])
-            raise
 
     def _writer(self, key: str) -> str | None:
         """Which of all puts made the object that is at `key`."""
@@ -295,12 +299,6 @@ class S3Bucket(Bucket):
         if not self._seen:
             self._page("", MaxKeys=1)
             self._seen = True
-
-
-def _body(data: bytes) -> dict[str, object]:
-    """Bytes to put, with a digest of them: stores check it, while some take the signature on trust."""
-    digest = md5(data, usedforsecurity=False).digest()
-    return {"Body": data, "ContentMD5": b64encode(digest).decode()}
 
 
 def _content_type(key: str) -> str:

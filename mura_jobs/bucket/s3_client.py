@@ -1,6 +1,7 @@
 """One boto3 client, and one way of sending requests with it: retried, and with errors that say what to do."""
 
 from collections.abc import Callable
+from pathlib import Path
 import random
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from boto3.session import Session
 from botocore.config import Config
 
+from mura_jobs.bucket.s3_bulk import Bulk
 from mura_jobs.bucket.s3_errors import S3_ERRORS, is_transient, translate
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ FIRST_DELAY_SECONDS = 0.25
 MAX_DELAY_SECONDS = 20.0
 
 
-def connect(endpoint: str | None, connections: int) -> "S3Client":
+def connect(endpoint: str | None, connections: int, bucket: str) -> "tuple[S3Client, Bulk | None]":
     """A client whose credentials, region and, where `endpoint` is None, endpoint come from boto3's settings.
 
-    It does not retry: `send` does.
+    It does not retry: `send` does. With it comes what does the same for `bucket` faster, unless there are no
+    credentials.
     """
     aws = Config(
         connect_timeout=CONNECT_SECONDS,
@@ -46,7 +49,25 @@ def connect(endpoint: str | None, connections: int) -> "S3Client":
     client: S3Client = session.client("s3", endpoint_url=endpoint, config=other if endpoint else aws)
     if endpoint is None and ".amazonaws.com" not in client.meta.endpoint_url:  # set by AWS_ENDPOINT_URL or so
         client = session.client("s3", config=other)
-    return client
+    credentials = session.get_credentials()
+    if credentials is None:
+        return client, None
+    bulk = Bulk(
+        bucket,
+        endpoint=client.meta.endpoint_url,
+        region=client.meta.region_name,
+        credentials=credentials,
+        certificates=_certificates(session),
+        connect_seconds=CONNECT_SECONDS,
+        read_seconds=READ_SECONDS,
+    )
+    return client, bulk
+
+
+def _certificates(session: Session) -> Path | None:
+    """The file of certificates that boto3 trusts instead of the system's."""
+    found = session._session.get_config_variable("ca_bundle")  # noqa: SLF001 - boto3 has no other way to ask
+    return Path(found) if found else None
 
 
 def send(request: Callable[[], T], *, where: str, attempts: int) -> T:

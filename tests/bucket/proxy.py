@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Request:
-    """What the client sent."""
+    """What the client sent. The names of headers are capitalised: Content-Type."""
 
     method: str
     path: str
@@ -59,7 +59,8 @@ class Proxy:
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self.command, self.path, dict(self.headers), body)
+                headers = {name.title(): value for name, value in self.headers.items()}
+                request = Request(self.command, self.path, headers, body)
                 proxy.requests.append(request)
                 try:
                     response = proxy.fault(request, proxy.forward)

@@ -15,7 +15,7 @@ import pytest
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket, BucketError, BucketMissing, InvalidKey, ObjectMissing
-from mura_jobs.bucket.s3 import PART_BYTES
+from mura_jobs.bucket.s3_parts import PART_BYTES
 from tests.servers import SeaweedFS
 
 ODD_KEYS = [

@@ -15,7 +15,8 @@ import pytest
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError, BucketUnsupported, ObjectMissing
-from mura_jobs.bucket.s3 import PART_BYTES, S3Bucket
+from mura_jobs.bucket.s3 import S3Bucket
+from mura_jobs.bucket.s3_parts import PART_BYTES
 from tests.bucket.proxy import Forward, Proxy, Request, Response
 from tests.servers import ACCESS_KEY, READ_ONLY_ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
 
