@@ -141,6 +141,10 @@ class TrainGanSettings(Config):
     """Number format of the activations at the four highest resolutions. Weights, the image, losses and all
     lower resolutions are float32 in any case."""
 
+    compile: bool = False
+    """Whether torch compiles the networks, but for the regularisers' second derivatives. For GPUs: CPUs gain
+    nothing by it. It needs a C compiler beside torch, which the images don't have, and takes minutes."""
+
     tick_kimg: Positive = 4.0
     """Thousands of images from one line of metrics to the next."""
 

@@ -36,12 +36,20 @@ def upsample(x_NCHW: Tensor) -> Tensor:
     return y
 
 
-@lru_cache(maxsize=64)
 def _filter(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The filter with the sum `gain`, once per channel: shape (channels, 1, 4, 4)."""
+    # a compiled network holds it as a constant
+    make = _make_filter if torch.compiler.is_compiling() else _kept_filter
+    return make(channels, gain, dtype, device)
+
+
+def _make_filter(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     taps = torch.tensor(TAPS, dtype=torch.float64)
     kernel = gain * torch.outer(taps, taps) / taps.sum() ** 2
     return kernel.to(device, dtype).expand(channels, 1, 4, 4).contiguous()
+
+
+_kept_filter = lru_cache(maxsize=64)(_make_filter)
 
 
 class _Blur(torch.autograd.Function):

@@ -5,9 +5,11 @@ world batch; a process takes its own rows. So neither the number of processes no
 what is drawn.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,11 @@ class Step:
     settings: TrainGanSettings
     world: World
 
+    @cached_property
+    def first_order(self) -> Callable[..., Tensor]:
+        """Calls a network where no second derivative is taken, which compiled networks don't have."""
+        return torch.compile(_call, dynamic=False) if self.settings.compile else _call
+
     def __call__(self, state: TrainState, real_NCHW: Tensor, label_NL: Tensor | None = None) -> None:
         """Train on one batch.
 
@@ -79,8 +86,8 @@ class Step:
 
     def generator_main(self, state: TrainState, label_NL: Tensor | None) -> None:
         """Gmain: fakes should look real."""
-        fake, _, w_mean = self._fake(state, "Gmain", self.recipe.batch, label_NL)
-        loss = generator_loss(state.D(self._augment(state, "Gmain", fake), label_NL))
+        fake, _, w_mean = self._fake(state, "Gmain", self.recipe.batch, label_NL, self.first_order)
+        loss = generator_loss(self.first_order(state.D, self._augment(state, "Gmain", fake), label_NL))
         torch.autograd.backward(loss)
         shared = {"loss": loss.detach(), "w": w_mean.detach()}
         self._update(state, state.G, state.adam_g, shared)
@@ -92,7 +99,7 @@ class Step:
         # Whole minibatch-std groups are not needed here: D takes no part.
         batch = max(self.recipe.batch // PATH_LENGTH_SHARE, self.world.size)
         some = None if label_NL is None else label_NL[::PATH_LENGTH_SHARE]
-        fake, ws, _ = self._fake(state, "Greg", batch, some)
+        fake, ws, _ = self._fake(state, "Greg", batch, some, _call)
         stream = self._stream(state, "path length")
         direction = torch.randn(batch, *fake.shape[1:], generator=stream)[self.world.rows(batch)]
         lengths = path_lengths(fake, ws, direction.to(fake))
@@ -107,12 +114,13 @@ class Step:
     def discriminator_main(self, state: TrainState, real_NCHW: Tensor, label_NL: Tensor | None) -> None:
         """Dmain: tell fakes from reals."""
         with torch.no_grad():
-            fake, _, _ = self._fake(state, "Dmain", self.recipe.batch, label_NL)
+            fake, _, _ = self._fake(state, "Dmain", self.recipe.batch, label_NL, self.first_order)
             fake = self._augment(state, "Dmain fake", fake)
-        fake_logits = state.D(fake, label_NL)
+        fake_logits = self.first_order(state.D, fake, label_NL)
         fake_loss = discriminator_fake_loss(fake_logits)
         torch.autograd.backward(fake_loss)
-        real_logits = state.D(self._augment(state, "Dmain real", real_NCHW), label_NL)
+        real = self._augment(state, "Dmain real", real_NCHW)
+        real_logits = self.first_order(state.D, real, label_NL)
         real_loss = discriminator_real_loss(real_logits)
         torch.autograd.backward(real_loss)
         shared = {
@@ -146,7 +154,12 @@ class Step:
             state.p.add_((state.r_t - self.settings.augment_target).sign() * step).clamp_(min=0)
 
     def _fake(
-        self, state: TrainState, phase: str, batch: int, label_NL: Tensor | None
+        self,
+        state: TrainState,
+        phase: str,
+        batch: int,
+        label_NL: Tensor | None,
+        call: Callable[..., Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """This process's rows of a world batch of fakes: images, their w for each layer, the mean w."""
         stream, rows, G = self._stream(state, phase), self.world.rows(batch), state.G
@@ -159,9 +172,10 @@ class Step:
         noise = [maps[rows].to(device) for maps in G.random_noise(batch, stream)]
         # both z of an image have its label
         twice = None if label_NL is None else label_NL.repeat_interleave(2, dim=0)
-        w = G.mapping(z.flatten(0, 1), twice).unflatten(0, (-1, 2))
+        w = call(G.mapping, z.flatten(0, 1), twice)
+        w = w.reshape(-1, 2, w.shape[1])
         ws = torch.where(is_second.to(device)[:, :, None], w[:, 1:], w[:, :1])
-        return G.synthesis(ws, noise), ws, w[:, 0].mean(0)
+        return call(G.synthesis, ws, noise), ws, w[:, 0].mean(0)
 
     def _augment(self, state: TrainState, phase: str, images_NCHW: Tensor) -> Tensor:
         pipe = pipe_of(self.recipe.augment, images_NCHW.shape[1])
@@ -185,6 +199,11 @@ class Step:
         adam.found_inf, adam.grad_scale = state.broken, None  # type: ignore[attr-defined]
         adam.step()
         adam.zero_grad(set_to_none=True)
+
+
+def _call(network: nn.Module, *inputs: Any) -> Tensor:  # noqa: ANN401 - whatever the network takes
+    y: Tensor = network(*inputs)
+    return y
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 import json
 from math import ceil
 import resource
+import shutil
 from time import monotonic
 
 import safetensors.torch
@@ -40,6 +41,10 @@ ALARM_P = 0.8
 """Augmentation probability from which on augmentations leak into what is generated (ADA, section 3.1)."""
 
 
+COMPILERS = ("cc", "gcc", "clang")
+"""What torch takes to compile networks."""
+
+
 class Diverged(ConfigError):
     """A loss or gradient was not finite. The same configuration would get there again."""
 
@@ -51,11 +56,17 @@ def run(config: TrainGanConfig, job: Job) -> None:
     all of it is a function of configuration and inputs alone. Times are among the events.
 
     Raises:
-        ConfigError: resolution or batch can't be trained, or a checkpoint is of another configuration.
+        ConfigError: resolution or batch can't be trained, a checkpoint is of another configuration, or
+            networks are to be compiled where no compiler is.
         Diverged: a loss or gradient was not finite.
         InputError: the label has no training images.
         Stopped: SIGTERM came; a checkpoint is in the bucket.
     """
+    if config.compile and not any(map(shutil.which, COMPILERS)):
+        raise ConfigError(
+            f"compile: torch needs one of {', '.join(COMPILERS)}, and none is on the PATH; set it to false "
+            "or install a C compiler"
+        )
     packed = Packed.load(job.inputs["preprocess"], job.scratch)
     chosen = packed.where(split="train", label=None if config.label == "both" else config.label)
     resolutions(packed.resolution)

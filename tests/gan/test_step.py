@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -124,3 +126,21 @@ def test_a_step_never_waits_for_the_device(precision: str) -> None:
     for _ in range(max(chosen.r1_interval, ADAPTATION_INTERVAL) + 1):
         step(state, torch.zeros(resolved.batch, 1, 16, 16, device=device))
     assert state.images == 17 * resolved.batch
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("default")  # torch's own, of what it can't compile
+def test_compiled_networks_take_the_same_steps(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each phase, both regularisers and labels included, within float32's error of the step as it is."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    torch._dynamo.reset()
+    ends = []
+    real = reals()
+    for compiled in (False, True):
+        state, step = fresh(compile=compiled)
+        for _ in range(2):
+            step(state, real)
+        ends.append(weights(state))
+    assert state.broken.item() == 0
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=1e-3, atol=1e-5, msg=name)

@@ -185,6 +185,14 @@ def test_a_training_that_diverges_says_so_and_publishes_nothing(tmp_path: Path) 
     assert not bucket.exists(f"runs/r/{PLACE}/manifest.json")
 
 
+def test_networks_are_compiled_only_where_a_compiler_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"compile: torch needs one of cc, gcc, clang.*set it to false"):
+        train(bucket_with_images(tmp_path), config(compile=True))
+
+
 def test_images_of_another_size_are_refused_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"28×28 images.*preprocess.resolution to 16 or 32"):
         train(bucket_with_images(tmp_path, 28), config())
