@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mura_jobs.classifier.arms import LABELS, lacks_synthetic, uses_synthetic
+from mura_jobs.classifier.arms import lacks_synthetic, uses_synthetic
 from mura_jobs.classifier.config import TrainCnnConfig, TrainCnnSettings
 from mura_jobs.gan.config import GeneratorChoice, TrainGanConfig, TrainGanSettings
-from mura_jobs.job.config import Config, Label, merged
+from mura_jobs.job.config import LABELS, Config, Label, merged
 from mura_jobs.job.job import Job
 from mura_jobs.job.stage import Stage
 from mura_jobs.radiographs.config import PhantomConfig, PreprocessConfig

@@ -5,12 +5,10 @@ import re
 from typing import Literal, cast
 
 from mura_jobs.errors import ConfigError
-from mura_jobs.job.config import Label
+from mura_jobs.job.config import LABELS
 from mura_jobs.synthetic.amount import Amount
 
 Kind = Literal["real", "real-duplicated", "real+synthetic", "synthetic-only"]
-
-LABELS: tuple[Label, Label] = ("positive", "negative")
 
 GRAMMAR = (
     "an arm is real, real-duplicated, real+synthetic or synthetic-only; all but real take an amount of "

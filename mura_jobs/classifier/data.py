@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mura_jobs.classifier.arms import LABELS, Arm
+from mura_jobs.classifier.arms import Arm
 from mura_jobs.errors import InputError
-from mura_jobs.job.config import Label
+from mura_jobs.job.config import LABELS, Label
 from mura_jobs.job.randomness import numpy_stream
 from mura_jobs.radiographs.packed import Packed
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 import torch
 import torch.nn.functional as F
 
-from mura_jobs.classifier.arms import LABELS, Arm
+from mura_jobs.classifier.arms import Arm
 from mura_jobs.classifier.augment import augment, draw
 from mura_jobs.classifier.calls import CALLED_POSITIVE, CHOSEN, MAPS, choose
 from mura_jobs.classifier.config import TrainCnnConfig
@@ -35,7 +35,7 @@ from mura_jobs.errors import MuraError
 from mura_jobs.features.network import build
 from mura_jobs.features.pretrained import read_pretrained
 from mura_jobs.job.checkpoint import Checkpoints
-from mura_jobs.job.config import Label
+from mura_jobs.job.config import LABELS, Label
 from mura_jobs.job.distributed import all_reduce_mean, any_process
 from mura_jobs.job.job import Job
 from mura_jobs.job.randomness import stream_key, torch_stream

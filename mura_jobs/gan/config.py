@@ -1,17 +1,14 @@
 """Configuration of the stage `train-gan`, its presets, and what they resolve to."""
 
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from mura_jobs.errors import ConfigError
 from mura_jobs.features.config import FeaturesConfig
-from mura_jobs.job.config import Config, Label
+from mura_jobs.job.config import LABELS, Config, Label
 
 T = TypeVar("T")
-
-CLASSES: tuple[Label, ...] = get_args(Label)
-"""The classes of a conditional network, in the order of its one-hot codes."""
 
 Preset = Literal["auto", "paper256", "radiograph"]
 Augmentation = Literal["none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "radiograph"]
@@ -190,7 +187,7 @@ class TrainGanConfig(TrainGanSettings):
     @property
     def labels(self) -> tuple[Label, ...]:
         """The labels whose images are learned; several are the classes of a conditional generator."""
-        return CLASSES if self.label == "both" else (self.label,)
+        return LABELS if self.label == "both" else (self.label,)
 
 
 class NetworkConfig(Config):

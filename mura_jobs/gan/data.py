@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mura_jobs.gan.config import CLASSES
 from mura_jobs.gan.labels import numbered
+from mura_jobs.job.config import LABELS
 from mura_jobs.job.randomness import numpy_stream
 from mura_jobs.job.world import World
 from mura_jobs.radiographs.packed import Packed
@@ -109,7 +109,7 @@ class RealImages:
     def labels(self, first: int, rows: slice, batch: int) -> Tensor:
         """The labels of the images that `batch` gives for the same arguments, one-hot, (N, classes)."""
         names = self.packed.index["label"].to_numpy()[self._chosen(first, rows, batch) % len(self)]
-        return F.one_hot(numbered(names), len(CLASSES)).float().to(self.device, non_blocking=True)
+        return F.one_hot(numbered(names), len(LABELS)).float().to(self.device, non_blocking=True)
 
     def _chosen(self, first: int, rows: slice, batch: int) -> Rows:
         """The images' numbers; those from n on are flipped ones."""

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mura_jobs.gan.config import CLASSES
+from mura_jobs.job.config import LABELS
 
 
 def numbered(labels: Iterable[str]) -> Tensor:
     """The class numbers (N,) of labels."""
-    return torch.tensor([CLASSES.index(label) for label in labels])
+    return torch.tensor([LABELS.index(label) for label in labels])
 
 
 def one_hot(classes_N: Tensor, labels: int) -> Tensor | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 import json
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -11,6 +11,9 @@ from mura_jobs.errors import ConfigError
 
 Label = Literal["positive", "negative"]
 """A study's label: positive is abnormal."""
+
+LABELS: tuple[Label, ...] = get_args(Label)
+"""Both labels; where labels are one-hot codes, in the order of these."""
 
 Split = Literal["train", "select", "test"]
 """What an image may be used for; a patient lies in exactly one split."""

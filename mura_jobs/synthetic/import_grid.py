@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_jobs.errors import InputError
-from mura_jobs.features.space import open_space
 from mura_jobs.job.job import Job
 from mura_jobs.radiographs.cleaning.shape import quantise, resize, sharpen
 from mura_jobs.radiographs.decode import Grey, Unreadable, decode
 from mura_jobs.radiographs.packed import Packed
 from mura_jobs.synthetic.config import ImportGridConfig
 from mura_jobs.synthetic.output import made_index, write_screened
-from mura_jobs.synthetic.screen import screen
+from mura_jobs.synthetic.screen import screen_in
 
 
 def run(config: ImportGridConfig, job: Job) -> None:
@@ -39,16 +38,7 @@ def run(config: ImportGridConfig, job: Job) -> None:
     shrunk = (quantise(resize(tile, (real.resolution, real.resolution))) for tile in tiles)
     images = np.stack([sharpen(tile, config.sharpen) for tile in shrunk])
     _require_pictures(config, images)
-    space = open_space(config.gates.features, job.bucket)
-    screening = screen(
-        config.gates,
-        images,
-        config.label,
-        real,
-        None if space is None else space.to(job.world.device),
-        wanted=None,
-        pause=job.shutdown.check,
-    )
+    screening = screen_in(job, config.gates, images, config.label, real, wanted=None)
     number = screening.kept
     names = [f"synthetic-{config.label}-{tile:07d}" for tile in number]
     trained = real.where(split="train", label=config.label).index

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 import pandas as pd
 
 from mura_jobs.errors import InputError
-from mura_jobs.features.space import FeatureSpace
+from mura_jobs.features.space import FeatureSpace, open_space
 from mura_jobs.job.config import Label, Split
+from mura_jobs.job.job import Job
 from mura_jobs.radiographs.packed import Packed
 from mura_jobs.synthetic.config import GatesConfig
 from mura_jobs.synthetic.feature_gates import FeatureGates
@@ -53,6 +54,15 @@ class Screening:
     """Scores of the kept ones, one row each."""
     facts: Mapping[str, Any]
     """Plain values for the manifest's summary."""
+
+
+def screen_in(
+    job: Job, gates: GatesConfig, images: Images, label: Label, real: Packed, *, wanted: int | None
+) -> Screening:
+    """`screen` in the feature space that the gates name, on the job's device, until it is asked to stop."""
+    space = open_space(gates.features, job.bucket)
+    space = None if space is None else space.to(job.world.device)
+    return screen(gates, images, label, real, space, wanted=wanted, pause=job.shutdown.check)
 
 
 def screen(

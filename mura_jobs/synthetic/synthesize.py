@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 import pandas as pd
 
 from mura_jobs.errors import InputError
-from mura_jobs.features.space import open_space
 from mura_jobs.gan.load import load_generator
 from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.job import Job
@@ -19,7 +18,7 @@ from mura_jobs.synthetic.amount import Amount
 from mura_jobs.synthetic.config import SynthesizeConfig
 from mura_jobs.synthetic.output import made_index, write_screened
 from mura_jobs.synthetic.sample import batches, sample, wanted_numbers
-from mura_jobs.synthetic.screen import screen
+from mura_jobs.synthetic.screen import screen_in
 
 _PIXELS = "candidates.npy"
 
@@ -48,16 +47,7 @@ def run(config: SynthesizeConfig, job: Job) -> None:
 
     def merge(parts: Sequence[Artifact]) -> Mapping[str, Any]:
         images = _assemble(config, job, parts, candidates, real.resolution)
-        space = open_space(config.gates.features, job.bucket)
-        screening = screen(
-            config.gates,
-            images,
-            config.label,
-            real,
-            None if space is None else space.to(job.world.device),
-            wanted=wanted,
-            pause=job.shutdown.check,
-        )
+        screening = screen_in(job, config.gates, images, config.label, real, wanted=wanted)
         index = _provenance(config, job, screening.kept, sorted(set(train.index["body_part"])))
         write_screened(
             job,

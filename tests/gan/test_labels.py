@@ -10,7 +10,7 @@ import torch
 
 from mura_jobs.bucket.local import LocalBucket
 from mura_jobs.errors import InputError, Stopped
-from mura_jobs.gan.config import CLASSES, NetworkConfig, TrainGanConfig, resolve
+from mura_jobs.gan.config import NetworkConfig, TrainGanConfig, resolve
 from mura_jobs.gan.data import RealImages
 from mura_jobs.gan.generator import Generator
 from mura_jobs.gan.labels import numbered, one_hot, side_by_side
@@ -19,6 +19,7 @@ from mura_jobs.gan.state import TrainState
 from mura_jobs.gan.step import Step
 from mura_jobs.gan.train import run
 from mura_jobs.job.artifact import Artifact
+from mura_jobs.job.config import LABELS
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World
 from mura_jobs.radiographs.packed import Packed
@@ -50,7 +51,7 @@ def test_labels_are_those_of_the_images(tmp_path: Path, mirror: bool) -> None:
         white = data.batch(first, rows, 8)[:, 0, 0, 0] == 1
         expected = torch.stack([white, ~white], dim=1).float()
         assert torch.equal(data.labels(first, rows, 8), expected)
-    assert CLASSES == ("positive", "negative")
+    assert LABELS == ("positive", "negative")
 
 
 def test_classes_share_each_row_of_a_grid() -> None:
@@ -63,7 +64,7 @@ def test_classes_share_each_row_of_a_grid() -> None:
 def test_both_networks_heed_the_labels() -> None:
     """The same images with other labels make another step, through embeddings and projection."""
     chosen = settings()
-    recipe = resolve(chosen, 16, 1, 1, CLASSES)
+    recipe = resolve(chosen, 16, 1, 1, LABELS)
     real = torch.rand(4, 1, 16, 16) * 2 - 1
     ends = []
     for classes in ([0, 0, 1, 1], [1, 1, 0, 0]):
@@ -86,7 +87,7 @@ def test_a_published_generator_draws_each_label(published: Artifact) -> None:
     conditional = Generator(NetworkConfig.parse(recipe["network"]))
     conditional.load_state_dict(safetensors.torch.load(published.read("generator.safetensors")))
     z = torch.randn(1, 512)
-    images = [load_generator(published, label)(z, None, psi=0.7) for label in CLASSES]
+    images = [load_generator(published, label)(z, None, psi=0.7) for label in LABELS]
     for image, row in zip(images, torch.eye(2), strict=True):
         torch.testing.assert_close(image, conditional(z, None, row[None], psi=0.7), rtol=1e-4, atol=1e-5)
     assert images[0].shape == (1, 1, 16, 16)
