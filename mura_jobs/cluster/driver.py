@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, cast
 
 from kubernetes import client, config, watch
@@ -79,6 +79,7 @@ class Driver:
 
     def drive(self, shutdown: Shutdown) -> None:
         """Go on until the run is finished, stuck or stopped."""
+        stuck_since = None
         for failures in count():
             shutdown.check()
             try:
@@ -93,11 +94,10 @@ class Driver:
             if decision.finished:
                 self._events.emit("finished", jobs=len(gates))
                 return
-            if decision.stuck:
-                raise InputError(
-                    f"{', '.join(gate.name for gate in decision.failed)} failed, and the rest waits for it: "
-                    "see its pods' logs, repair the cause and create the Jobs anew (another attempt)"
-                )
+            # at first not all Jobs may be there yet: Helm creates them one after the other
+            stuck_since = (stuck_since or monotonic()) if decision.stuck else None
+            if stuck_since and monotonic() - stuck_since >= self._cluster.poll_seconds:
+                raise InputError(_why_stuck(decision))
             self._cluster.wait_for_change(version)
 
     def act(self, gates: list[Gate]) -> Decision:
@@ -159,7 +159,7 @@ class Cluster:
             raise ConfigError(f"driver: no cluster: {error}; run it in a pod, or set KUBECONFIG") from None
         self._namespace = driver.namespace or namespace
         self._kinds = ("Job", "JobSet") if driver.jobsets else ("Job",)
-        self._poll_seconds = driver.poll_seconds
+        self.poll_seconds = driver.poll_seconds
         self._selector = f"mura-jobs/run={run_id}"
         self._api = client.CustomObjectsApi()
 
@@ -207,8 +207,8 @@ class Cluster:
                 *self._resource("Job"),
                 label_selector=self._selector,
                 resource_version=version,
-                timeout_seconds=self._poll_seconds,
-                _request_timeout=(10, self._poll_seconds + 10),
+                timeout_seconds=self.poll_seconds,
+                _request_timeout=(10, self.poll_seconds + 10),
             )
             next(iter(stream), None)
         except (HTTPError, ApiException) as error:
@@ -219,6 +219,20 @@ class Cluster:
     def _resource(self, kind: str) -> tuple[str, str, str, str]:
         group, version, plural = RESOURCES[kind]
         return group, version, self._namespace, plural
+
+
+def _why_stuck(decision: Decision) -> str:
+    if decision.failed:
+        names = ", ".join(gate.name for gate in decision.failed)
+        return (
+            f"{names} failed, and the rest waits for it: see its pods' logs, repair the cause and create the "
+            "Jobs anew (another attempt)"
+        )
+    waits = "; ".join(f"{name} for {', '.join(absent)}" for name, absent in decision.waiting.items())
+    return (
+        f"nothing runs that could publish what is waited for: {waits}. Its stage is disabled, or its Job "
+        "failed and was removed (ttlSeconds): publish it first, or create the Jobs anew (another attempt)"
+    )
 
 
 def _is_of_jobset(job: Mapping[str, Any]) -> bool:

@@ -42,9 +42,9 @@ class Decision:
     """Names of held Jobs, and what each of them waits for."""
     failed: tuple[Gate, ...]
     finished: bool
-    """All Jobs are complete."""
+    """All Jobs are complete, or removed after they published everything."""
     stuck: bool
-    """Some failed, and nothing that is left can start or is running."""
+    """Nothing is running, and nothing that is left can start."""
 
 
 def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
@@ -60,12 +60,14 @@ def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
     queue, parallelism = annotations.get(QUEUE), annotations.get(PARALLELISM)
     closed = bool(spec.get("suspend")) or (parallelism is not None and spec.get("parallelism") == 0)
     opened = OPENED in annotations
+    places = tuple(annotations.get(PLACES, "").split())
     state: State = "held"
     if conditions & {"Complete", "Completed"}:
         state = "complete"
     elif "Failed" in conditions:
         state = "failed"
-    elif opened or not closed:
+    elif opened or not closed or not places:
+        # what publishes nothing is not the driver's to open: a queue may hold it
         state = "open"
     note: dict[str, Any] = {"annotations": {OPENED: now}, "resourceVersion": metadata["resourceVersion"]}
     opening: dict[str, Any] = {"metadata": note, "spec": {"suspend": False}}
@@ -76,13 +78,13 @@ def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
     surprise = ""
     if opened and closed and queue is None:
         surprise = "was opened and is held again by someone else; it is left alone"
-    elif state == "open" and not opened and annotations.get(PLACES):
+    elif state == "open" and not opened and places:
         surprise = "runs although the driver did not open it"
     return Gate(
         kind="JobSet" if manifest.get("kind") == "JobSet" else "Job",
         name=metadata["name"],
         stage=labels.get("mura-jobs/stage", ""),
-        places=tuple(annotations.get(PLACES, "").split()),
+        places=places,
         state=state,
         version=metadata["resourceVersion"],
         opening=opening,
@@ -123,10 +125,13 @@ def decide(
     opening = tuple(gate for gate in gates if gate.state == "held" and not waiting[gate.name])
     failed = tuple(gate for gate in gates if gate.state == "failed")
     running = any(gate.state == "open" for gate in gates)
+    # Jobs may be removed when they have ended (ttlSeconds), and at first they are not there yet
+    all_there = bool(gates) or needs.keys() <= set(published)
+    finished = all_there and all(gate.state == "complete" for gate in gates)
     return Decision(
         open=opening,
         waiting={name: absent for name, absent in waiting.items() if absent},
         failed=failed,
-        finished=bool(gates) and all(gate.state == "complete" for gate in gates),
-        stuck=bool(failed) and not running and not opening,
+        finished=finished,
+        stuck=bool(gates) and not finished and not running and not opening,
     )

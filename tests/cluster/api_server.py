@@ -16,16 +16,26 @@ Manifest = dict[str, Any]
 
 _BATCH = {"groupVersion": "batch/v1", "version": "v1"}
 _JOBS = {"name": "jobs", "singularName": "job", "namespaced": True, "kind": "Job", "verbs": ["get", "list"]}
+_SETS = {"groupVersion": "jobset.x-k8s.io/v1alpha2", "version": "v1alpha2"}
+_JOBSETS = _JOBS | {"name": "jobsets", "singularName": "jobset", "kind": "JobSet"}
 DISCOVERY: dict[str, Manifest] = {
     "/version": {"major": "1", "minor": "33", "gitVersion": "v1.33.0"},
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": [{"name": "batch", "versions": [_BATCH], "preferredVersion": _BATCH}],
+        "groups": [
+            {"name": "batch", "versions": [_BATCH], "preferredVersion": _BATCH},
+            {"name": "jobset.x-k8s.io", "versions": [_SETS], "preferredVersion": _SETS},
+        ],
     },
     "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": []},
     "/apis/batch/v1": {"kind": "APIResourceList", "groupVersion": "batch/v1", "resources": [_JOBS]},
+    f"/apis/{_SETS['groupVersion']}": {
+        "kind": "APIResourceList",
+        "groupVersion": _SETS["groupVersion"],
+        "resources": [_JOBSETS],
+    },
 }
 """What Helm asks before it looks an object up."""
 

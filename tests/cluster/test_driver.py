@@ -179,6 +179,25 @@ def test_a_failed_job_ends_the_run_when_nothing_else_is_left(api: ApiServer, buc
     assert not {"synthesize-positive", "train-cnn-real-synthetic", "report"} & set(kubelet.ran)
 
 
+def test_what_nothing_makes_ends_the_run_with_its_name(api: ApiServer, bucket: Bucket) -> None:
+    found = install(api, preprocess={"enabled": False})
+    with Kubelet(api, bucket) as kubelet, pytest.raises(InputError, match=r"for preprocess\b"):
+        drive(bucket)
+    assert kubelet.ran == ["preflight"]
+    assert "preprocess" not in found
+
+
+def test_jobs_that_come_late_are_waited_for(api: ApiServer, bucket: Bucket) -> None:
+    """Helm creates the driver before most of the others."""
+    found = jobs(render(VALUES))
+    late = threading.Timer(0.4, lambda: [api.put(found[key]) for key in found.keys() - {"report"}])
+    api.put(found["report"])
+    late.start()
+    with Kubelet(api, bucket) as kubelet:
+        drive(bucket, poll_seconds=3)
+    assert set(kubelet.ran) == found.keys() - {"driver"}
+
+
 def test_an_api_server_that_is_away_is_waited_for(
     api: ApiServer, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

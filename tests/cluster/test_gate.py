@@ -51,6 +51,32 @@ def test_a_complete_job_without_its_manifest_opens_nothing() -> None:
     assert opened(decide(found, NEEDS, set())) == set()
 
 
+def test_jobs_that_were_removed_after_they_ended_are_not_missed() -> None:
+    """A Job with ttlSeconds is taken away: its manifest stays, and at the end there may be no Job at all."""
+    found = manifests()
+    del found["preflight"], found["preprocess"]
+    assert "train-gan-positive" in opened(decide(gates(found), NEEDS, {"preprocess"}))
+    assert decide([], NEEDS, NEEDS.keys()).finished
+    assert not decide([], NEEDS, NEEDS.keys() - {"report"}).finished
+
+
+def test_what_nothing_makes_is_not_waited_for() -> None:
+    """A failed Job was removed, or a stage is disabled and its output is not there: no change would come."""
+    found = manifests()
+    del found["preprocess"]
+    decision = decide(gates(found, preflight="Complete"), NEEDS, set())
+    assert decision.stuck
+    assert ("preprocess",) in decision.waiting.values()
+    assert not decide(gates(manifests()), NEEDS, set()).stuck
+    assert not decide([], NEEDS, set()).stuck
+
+
+def test_a_preflight_that_a_queue_holds_is_waited_for() -> None:
+    decision = decide(gates(manifests({"kueue": {"queueName": "radiology"}})), NEEDS, set())
+    assert opened(decision) == set()
+    assert not decision.stuck
+
+
 def test_a_manifest_whose_job_is_not_complete_opens_nothing() -> None:
     """Its pods may still be at work: removing parts, say."""
     found = manifests()

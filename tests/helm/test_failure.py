@@ -67,3 +67,22 @@ def test_a_jobset_restarts_all_nodes_and_gives_up_on_exit_codes() -> None:
         {"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}
     ]
     assert job_spec(jobset)["backoffLimit"] == 0
+
+
+def test_what_ended_is_removed_as_a_whole() -> None:
+    """The JobSet goes, not the Job inside it; and a set that changed is another set."""
+    values = ci_values("jobset") | {"jobDefaults": {"ttlSeconds": 600}}
+    jobset = jobs(render(values))["train-gan-positive"]
+    assert jobset["spec"]["ttlSecondsAfterFinished"] == 600
+    assert "ttlSecondsAfterFinished" not in job_spec(jobset)
+    before = jobs(render(ci_values("jobset")))["train-gan-positive"]
+    assert jobset["metadata"]["name"] != before["metadata"]["name"]
+
+
+def test_the_driver_has_as_long_as_the_run_takes() -> None:
+    """A stage's deadline is not that of the pod that waits for all stages."""
+    found = jobs(render({"jobDefaults": {"deadlineSeconds": 600}}))
+    assert found["report"]["spec"]["activeDeadlineSeconds"] == 600
+    assert "activeDeadlineSeconds" not in found["driver"]["spec"]
+    own = jobs(render({"driver": {"deadlineSeconds": 900}}))
+    assert own["driver"]["spec"]["activeDeadlineSeconds"] == 900

@@ -2,6 +2,7 @@
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.helm.chart import CI_NAMES, ci_values, job_spec, jobs, of_kind, render
 
@@ -80,10 +81,26 @@ def test_kueue_gets_a_job_when_the_driver_hands_it_over() -> None:
 
 
 def test_with_argo_kueue_gets_a_job_at_once() -> None:
+    """Kueue suspends it: a manifest that says so would stop it when the workflow is submitted again."""
     values = ci_values("argo") | {"kueue": {"queueName": "radiology"}}
     for job in jobs(render(values)).values():
         assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "radiology"
-        assert job["spec"]["suspend"] is True
+        assert "suspend" not in job["spec"]
+
+
+def test_argo_hears_how_a_job_ended_whatever_conditions_come_first() -> None:
+    """A queue's condition Suspended may be the first; a Job has succeeded when all its pods have."""
+    manifests = render(ci_values("argo") | {"kueue": {"queueName": "radiology"}})
+    (workflow,) = of_kind(manifests, "WorkflowTemplate")
+    for template in workflow["spec"]["templates"][1:]:
+        resource = template["resource"]
+        completions = job_spec(yaml.safe_load(resource["manifest"])).get("completions", 1)
+        assert resource["successCondition"] == f"status.succeeded == {completions}"
+        failures = resource["failureCondition"].split("),")
+        assert [failure.split(" in ")[0] for failure in failures] == [
+            "status.conditions.0.type",
+            "status.conditions.1.type",
+        ]
 
 
 @pytest.mark.parametrize("name", [name for name in CI_NAMES if name != "argo"])

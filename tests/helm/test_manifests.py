@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 import copy
+import re
 
 import helm_python
 import kubernetes_validate
 import pytest
 
-from tests.helm.chart import CHART, CI_NAMES, Manifest, ci_values, job_spec, jobs, pods, render
+from tests.helm.chart import CHART, CI_NAMES, Manifest, ci_values, job_spec, jobs, of_kind, pods, render
 
 CUSTOM = ("WorkflowTemplate", "JobSet")
 """Kinds that Kubernetes itself has no schema of; the Jobs inside are checked."""
@@ -110,3 +111,42 @@ def test_names_are_unique_and_labelled() -> None:
         for manifest in manifests:
             if manifest["kind"] != "ResourceQuota":  # an extra manifest, the user's own
                 assert manifest["metadata"]["labels"]["mura-jobs/run"] == "mura"
+
+
+CORES = re.compile(r"([0-9.]+)(m?)")
+NODE_MILLICORES, NODE_MIB = 2000, 8192
+OF_THE_CLUSTER = 900, 800
+"""Millicores and MiB that minikube's own pods ask for."""
+
+
+def test_the_demonstration_fits_the_node_that_make_minikube_up_starts() -> None:
+    """What may run at the same time asks for no more than is left: a pod that does not fit waits for ever."""
+    manifests = render(ci_values("minikube"))
+    asked = []
+    for key, pod in pods(manifests):
+        requests = pod["containers"][0]["resources"]["requests"]
+        number, milli = CORES.fullmatch(requests["cpu"]).groups()  # type: ignore[union-attr]
+        memory = int(requests["memory"].removesuffix("Mi"))
+        parallelism = jobs(manifests)[key]["spec"]["parallelism"] if key in jobs(manifests) else 1
+        asked.append((parallelism * float(number) * (1 if milli else 1000), parallelism * memory))
+    # as if all stages ran at once
+    assert sum(cores for cores, _ in asked) <= NODE_MILLICORES - OF_THE_CLUSTER[0]
+    assert sum(memory for _, memory in asked) <= NODE_MIB - OF_THE_CLUSTER[1]
+
+
+def test_every_port_says_its_protocol() -> None:
+    """Server-side apply of older API servers wants the key of the list whole."""
+    for name in CI_NAMES:
+        for service in of_kind(render(ci_values(name)), "Service"):
+            assert all(port["protocol"] == "TCP" for port in service["spec"].get("ports", []))
+
+
+def test_the_development_bucket_is_made_before_it_is_served() -> None:
+    """Who asks too early must find no server rather than no bucket, which is a wrong configuration (64)."""
+    (deployment,) = of_kind(render(ci_values("minikube")), "Deployment")
+    (script,) = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    lines = [line for line in script.splitlines() if not line.startswith("#")]
+    assert "-ip.bind=127.0.0.1" in lines[0]
+    assert "-s3" not in lines[0]
+    assert "s3.bucket.create -name mura-jobs" in "".join(lines[1:-1])
+    assert lines[-1].startswith("exec weed s3 ")

@@ -49,6 +49,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"kubeVersion": "1.20.2", "preprocess": {"shards": 1}, "train-gan": {"nodes": 2}},
         "set train-gan.nodes to 1",
     ),
+    (
+        {"kubeVersion": "1.20.2", "preprocess": {"shards": 1}, "report": {"deadlineSeconds": 60}},
+        "report.deadlineSeconds would count while the Job waits",
+    ),
     ({"train-gan": {"config": {"kimgs": 1}}}, "kimgs"),
     ({"train-gan": {"config": {"kimg": -1}}}, "/train-gan/config/kimg"),
     ({"preprocess": {"config": {"resolution": "256"}}}, "/preprocess/config/resolution"),

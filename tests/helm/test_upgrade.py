@@ -100,3 +100,15 @@ def test_a_job_of_another_release_is_none_of_our_business(api: ApiServer, kubeco
     api.put(other)
     open_job(api, other)
     assert upgrade(kubeconfig, {"train-gan": {"config": {"kimg": 1}}})
+
+
+def test_a_running_jobset_is_known_by_its_own_name(api: ApiServer, kubeconfig: Path) -> None:
+    """The Job that runs is the set's, under another name: only a changed set is refused."""
+    values = {"train-gan": {"nodes": 2, "gpus": 1}, "jobSet": {"enabled": True}}
+    jobset = install(api, values)["train-gan-positive"]
+    name, labels = jobset["metadata"]["name"], jobset["metadata"]["labels"]
+    child = {"name": f"{name}-node-0", "labels": labels | {"jobset.sigs.k8s.io/jobset-name": name}}
+    api.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": child, "spec": {}, "status": {"active": 2}})
+    upgrade(kubeconfig, values)
+    with pytest.raises(helm_python.HelmError, match=f"{name} is running"):
+        upgrade(kubeconfig, {**values, "train-gan": {"nodes": 2, "gpus": 1, "config": {"kimg": 1}}})

@@ -107,6 +107,9 @@
 {{- if and (gt $pods 1) (not $able.indexed) -}}
 {{- fail (printf "%s has %d pods, which takes Indexed Jobs; Kubernetes %s has none: set %s.%s to 1" $job.stage $pods (include "mura-jobs.kubeVersion" $) $job.stage (ternary "nodes" "shards" (hasKey $job "nodes"))) -}}
 {{- end -}}
+{{- if and $context.settings.deadlineSeconds (eq $.Values.orchestration "driver") (ne $job.stage "preflight") (not $able.suspend) -}}
+{{- fail (printf "%s.deadlineSeconds would count while the Job waits for its turn, as Kubernetes %s can't suspend Jobs: remove it" $job.stage (include "mura-jobs.kubeVersion" $)) -}}
+{{- end -}}
 {{- end -}}
 {{- if gt (int $longest) 63 -}}
 {{- fail (printf "a pod of Job %s would have a name of %d characters, and 63 are allowed: shorten run (%q) by %d" $longestName $longest (include "mura-jobs.run" .) (sub $longest 63)) -}}
@@ -115,8 +118,9 @@
 {{- range $live := (lookup "batch/v1" "Job" .Release.Namespace "").items -}}
 {{- $labels := $live.metadata.labels | default dict -}}
 {{- $ours := and (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) (eq (get $labels "mura-jobs/run") (include "mura-jobs.run" $)) (ne (get $labels "mura-jobs/stage") "driver") -}}
-{{- if and $ours (dig "status" "active" 0 $live) (not (hasKey $names $live.metadata.name)) -}}
-{{- fail (printf "Job %s is running, and this upgrade would replace it. Wait for it, or --set allowUpgrade=true: it is stopped after a checkpoint, and what the new Job does from there depends on the change" $live.metadata.name) -}}
+{{- $name := get $labels "jobset.sigs.k8s.io/jobset-name" | default $live.metadata.name -}}
+{{- if and $ours (dig "status" "active" 0 $live) (not (hasKey $names $name)) -}}
+{{- fail (printf "%s is running, and this upgrade would replace it. Wait for it, or --set allowUpgrade=true: it is stopped after a checkpoint, and what the new Job does from there depends on the change" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -5,12 +5,23 @@ mura-jobs/stage: {{ .job.stage }}
 mura-jobs/job: {{ .job.key }}
 {{- end -}}
 
+{{/* Pods that must succeed. */}}
+{{- define "mura-jobs.completions" -}}
+{{- max (int (.completions | default 1)) (int (.nodes | default 1)) -}}
+{{- end -}}
+
+{{- define "mura-jobs.ttl" -}}
+{{- if not (kindIs "invalid" .ttlSeconds) }}
+ttlSecondsAfterFinished: {{ int .ttlSeconds }}
+{{- end }}
+{{- end -}}
+
 {{/* Everything of a Job that can't change while it exists, and its deadlines. */}}
 {{- define "mura-jobs.jobSpec" -}}
 {{- $able := include "mura-jobs.abilities" .root | fromYaml -}}
 {{- $settings := .settings -}}
 {{- $nodes := int (.job.nodes | default 1) -}}
-{{- $completions := max (int (.job.completions | default 1)) $nodes -}}
+{{- $completions := include "mura-jobs.completions" .job | int -}}
 {{- if gt $completions 1 }}
 completionMode: Indexed
 completions: {{ $completions }}
@@ -30,9 +41,7 @@ backoffLimit: {{ mul $settings.retries $completions }}
 {{- with $settings.deadlineSeconds }}
 activeDeadlineSeconds: {{ int . }}
 {{- end }}
-{{- if not (kindIs "invalid" $settings.ttlSeconds) }}
-ttlSecondsAfterFinished: {{ int $settings.ttlSeconds }}
-{{- end }}
+{{- include "mura-jobs.ttl" $settings }}
 {{- if $able.podFailurePolicy }}
 podFailurePolicy:
   rules:
@@ -61,7 +70,7 @@ template:
 
 {{/* Pods at the same time. */}}
 {{- define "mura-jobs.parallelism" -}}
-{{- $completions := max (int (.job.completions | default 1)) (int (.job.nodes | default 1)) -}}
+{{- $completions := include "mura-jobs.completions" .job | int -}}
 {{- min $completions (int (.settings.parallelism | default $completions)) -}}
 {{- end -}}
 
@@ -111,10 +120,11 @@ metadata:
     mura-jobs/parallelism: {{ $parallelism | quote }}
     {{- end }}
 spec:
-  {{- if or $queue (and $gated $able.suspend) }}
+  {{- if and (ne $.Values.orchestration "argo") (or $queue (and $gated $able.suspend)) }}
   suspend: {{ ternary true (dig "spec" "suspend" true $live) $held }}
   {{- end }}
   {{- if $jobSet }}
+  {{- include "mura-jobs.ttl" .settings | nindent 2 }}
   failurePolicy:
     maxRestarts: {{ .settings.retries }}
     rules:
@@ -128,7 +138,8 @@ spec:
             {{- include "mura-jobs.jobLabels" . | nindent 12 }}
         spec:
           parallelism: {{ $parallelism }}
-          {{- $once := set (deepCopy .settings) "retries" 0 }}
+          {{- /* counting failures and removing what ended is the JobSet's part */}}
+          {{- $once := unset (set (deepCopy .settings) "retries" 0) "ttlSeconds" }}
           {{- include "mura-jobs.jobSpec" (dict "root" $ "job" .job "settings" $once) | nindent 10 }}
   {{- else }}
   parallelism: {{ ternary "0" $parallelism (and $held (not $able.suspend)) }}
