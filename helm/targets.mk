@@ -9,6 +9,8 @@ BUILD_FLAGS ?=
 RELEASE ?= shoulder
 NAMESPACE ?= default
 VALUES ?= helm/mura-jobs/ci/minikube-values.yaml
+# files with what a cluster needs to be tried on: where its images are, and so on
+CLUSTER_VALUES ?=
 IMAGE_STAGES := preprocess train-gan synthesize train-cnn
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --pretty=%ct)
 
@@ -18,7 +20,7 @@ HELM_HINT := install Helm 3.8 or newer
 KUBECTL_HINT := install kubectl and point it at a cluster
 MINIKUBE_HINT := install minikube and a driver for it, docker say
 
-.PHONY: chart jobs lock images images-lint images-test minikube-up minikube-load minikube-run minikube-report \
+.PHONY: chart jobs lock images images-lint images-test cluster-test minikube-up minikube-load minikube-run minikube-report \
 	minikube-down install status logs report uninstall
 
 chart jobs: $(VENV)/installed ## Write the chart's schema and README and jobs/*.yaml anew
@@ -44,6 +46,11 @@ images-test: $(VENV)/installed ## Run the whole pipeline container by container 
 	$(call require,podman,install podman)
 	$(BIN)/python -m tests.images.pipeline $(REPOSITORY)
 	$(BIN)/python -m tests.images.stopping $(REPOSITORY)
+
+cluster-test: $(VENV)/installed ## Try the chart on kubectl's cluster: a run, disturbed, denied, refused (CLUSTER_VALUES)
+	$(call require,helm,$(HELM_HINT))
+	$(call require,kubectl,$(KUBECTL_HINT))
+	$(BIN)/python -m tests.cluster.real $(CLUSTER_VALUES)
 
 minikube-up: ## Start a local cluster
 	$(call require,minikube,$(MINIKUBE_HINT))

@@ -15,7 +15,7 @@ COLORS = {"published": "green", "running": "cyan", "silent": "yellow", "stopped"
 
 def show_status(status: Status) -> None:
     """Print a run's state on standard output."""
-    table = _table("stage", "state", "done", "left", "device-hours", "")
+    table = _table("stage", "state", "done", "left", "device h", "")
     for one in status.instances:
         color = COLORS.get(one.state, "dim")
         table.add_row(
@@ -66,7 +66,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first, no_wrap=True)
     for column in others:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=len(column))
     return table
 
 

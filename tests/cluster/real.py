@@ -1,11 +1,13 @@
-"""The chart on a real cluster: `python -m tests.cluster.real VALUES…`, with helm, kubectl and KUBECONFIG.
+"""The chart on a real cluster: `make cluster-test`, or `python -m tests.cluster.real VALUES…`.
 
-VALUES are files that say what this cluster needs: where the images are, hostNetwork and so on. Everything is
-installed into the present namespace:
+It takes helm, kubectl and KUBECONFIG. VALUES are files that say what this cluster needs: where the images
+are, hostNetwork and so on. Everything is installed into the present namespace, and removed at the end:
 
-1. a whole run with a bucket of its own, from the driver to the report;
-2. the same run again, a pod of which is deleted while it trains: its generator must be the same bit for bit;
-3. wrong credentials and a wrong configuration, which must fail at once.
+1. a whole run with a bucket of its own, from the driver to the report; `helm test`;
+2. the same run again, disturbed: a pod is deleted while it trains, and the driver's pod too; an upgrade that
+   would replace what runs is refused, one that changes nothing closes no gate. All outputs must be the same
+   bit for bit;
+3. wrong credentials and a wrong configuration, which must fail at once and once.
 
 It prints what each took, and exits 1 when something is not as it should be.
 """
@@ -24,14 +26,19 @@ from typing import Any
 
 import yaml
 
+from helm.fetch import main as fetch
 from mura_jobs.bucket import open_bucket
+from mura_jobs.bucket.base import Bucket
+from mura_jobs.cluster.record import read
 from mura_jobs.job.artifact import Artifact
+from mura_jobs.stages import plan
 
 CHART = Path(__file__).parents[2] / "helm" / "mura-jobs"
 TINY = Path(__file__).parents[1] / "pipeline" / "tiny.yaml"
-RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "3Gi"}}
+RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "3Gi"}}
 URL = "s3://mura-jobs"
 FORWARDED = "http://127.0.0.1:8333"
+KEYS = {"AWS_ACCESS_KEY_ID": "development", "AWS_SECRET_ACCESS_KEY": "development-only"}
 PATIENCE = 1500.0
 
 
@@ -50,18 +57,59 @@ def tiny() -> dict[str, Any]:
     return values | {"jobDefaults": {"scratchSize": "1Gi"}, "preflight": {"resources": RESOURCES}}
 
 
-def helm(action: str, name: str, files: list[str], values: dict[str, Any]) -> str:
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as own:
-        yaml.safe_dump(values, own)
-        own.flush()
-        flags = [flag for file in [*files, own.name] for flag in ("--values", file)]
-        return _run("helm", action, name, str(CHART), *flags)
+class Releases:
+    """Releases of the chart in the present namespace, with the values of this cluster."""
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+        self._installed: list[str] = []
+
+    def helm(self, action: str, name: str, values: dict[str, Any]) -> str:
+        """`helm install` or `upgrade`; RuntimeError with Helm's own words where it refuses."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as own:
+            yaml.safe_dump(values, own)
+            own.flush()
+            flags = [flag for file in [own.name, *self._files] for flag in ("--values", file)]
+            if action == "install":
+                self._installed.append(name)
+            return _run("helm", action, name, str(CHART), *flags)
+
+    def uninstall(self) -> list[str]:
+        """Remove every release; return what is left of them."""
+        for name in reversed(self._installed):
+            _run("helm", "uninstall", name, check=False)
+        _run("kubectl", "delete", "secret", "wrong", "--ignore-not-found")
+        kinds = "jobs,pods,deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings"
+        begin = time.monotonic()
+        left: list[str] = []
+        while time.monotonic() - begin < 120:
+            left = [
+                found
+                for name in self._installed
+                for found in _run("kubectl", "get", kinds, "-l", selector(name), "-o", "name").split()
+            ]
+            if not left:
+                break
+            time.sleep(2)
+        return left
+
+
+def selector(run: str, key: str = "") -> str:
+    """Labels of a run's objects, or of one Job's pods."""
+    return f"mura-jobs/run={run}" + (f",mura-jobs/job={key}" if key else "")
 
 
 def jobs(run: str) -> dict[str, dict[str, Any]]:
     """The run's Jobs by key."""
-    listed = json.loads(_run("kubectl", "get", "jobs", "-l", f"mura-jobs/run={run}", "-o", "json"))
+    listed = json.loads(_run("kubectl", "get", "jobs", "-l", selector(run), "-o", "json"))
     return {job["metadata"]["labels"]["mura-jobs/job"]: job for job in listed["items"]}
+
+
+def pods(run: str, key: str) -> list[dict[str, Any]]:
+    """The pods of one of its Jobs."""
+    listed = json.loads(_run("kubectl", "get", "pods", "-l", selector(run, key), "-o", "json"))
+    found: list[dict[str, Any]] = listed["items"]
+    return found
 
 
 def ended(job: dict[str, Any]) -> str:
@@ -83,31 +131,35 @@ def wait_for_end(run: str, key: str) -> str:
 
 
 def show_times(run: str) -> None:
-    for key, job in sorted(jobs(run).items(), key=lambda item: item[1]["status"].get("startTime", "")):
+    found = jobs(run)
+    for key, job in sorted(found.items(), key=lambda item: item[1]["status"].get("completionTime", "")):
+        begun = [pod["status"]["startTime"] for pod in pods(run, key) if "startTime" in pod["status"]]
         status = job["status"]
-        if "completionTime" in status:
-            begin, end = (datetime.fromisoformat(status[name]) for name in ("startTime", "completionTime"))
-            _say(f"  {key:<30} {(end - begin).total_seconds():5.0f} s, {status.get('failed', 0)} failed pods")
+        if "completionTime" in status and begun:
+            begin, end = (datetime.fromisoformat(text) for text in (min(begun), status["completionTime"]))
+            _say(f"  {key:<34} {(end - begin).total_seconds():5.0f} s, {status.get('failed', 0)} failed pods")
 
 
-def delete_a_training_pod(run: str) -> None:
-    """Wait for the first checkpoint of the positive generator, and delete its pod."""
-    selector = f"mura-jobs/run={run},mura-jobs/job=train-gan-positive"
+def wait_for_a_checkpoint(run: str, key: str) -> None:
     begin = time.monotonic()
+    command = ("kubectl", "logs", "-l", selector(run, key), "-c", "stage", "--tail=50")
     while time.monotonic() - begin < PATIENCE:
-        if "checkpoint" in _run("kubectl", "logs", "-l", selector, "-c", "stage", "--tail=50", check=False):
-            pods = _run("kubectl", "get", "pods", "-l", selector, "-o", "name").split()
-            _run("kubectl", "delete", "--wait=false", *pods)
-            _say(f"deleted {', '.join(pods)}")
+        if '"checkpoint"' in _run(*command, check=False):
             return
         time.sleep(0.5)
-    raise TimeoutError("training never wrote a checkpoint")
+    raise TimeoutError(f"{run} {key} never wrote a checkpoint")
+
+
+def delete_pods(run: str, key: str) -> None:
+    names = [pod["metadata"]["name"] for pod in pods(run, key)]
+    _run("kubectl", "delete", "pod", "--wait=false", *names)
+    _say(f"deleted {', '.join(names)}")
 
 
 @contextmanager
-def bucket_of(run: str, secret: dict[str, str], *, forward: bool) -> Iterator[Any]:
+def bucket_of(run: str, *, forward: bool) -> Iterator[Bucket]:
     """The development bucket, by way of a forwarded port where it is not on this machine."""
-    os.environ |= secret
+    os.environ |= KEYS
     command = ["kubectl", "port-forward", f"service/{run}-bucket", "8333:8333"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL) if forward else None
     try:
@@ -118,58 +170,94 @@ def bucket_of(run: str, secret: dict[str, str], *, forward: bool) -> Iterator[An
             process.terminate()
 
 
+def digests(bucket: Bucket, run: str) -> dict[str, str]:
+    """Every output's digest but the report's, whose page says when it was made."""
+    return {
+        place: Artifact.open(bucket, instance.stage.prefix(instance.config, run)).manifest.digest
+        for instance in plan(read(bucket, run))
+        if (place := instance.place) not in ("report", "raw/phantom")
+    }
+
+
+def whole(releases: Releases) -> list[str]:
+    """A run that nothing disturbs."""
+    begin = time.monotonic()
+    releases.helm("install", "whole", tiny() | {"developmentBucket": {"enabled": True}})
+    _say(f"whole is installed after {time.monotonic() - begin:.1f} s")
+    if wait_for_end("whole", "driver") != "Complete":
+        return ["the run did not complete"]
+    show_times("whole")
+    _say(_run("helm", "test", "whole").splitlines()[-1])
+    return []
+
+
+def disturbed(releases: Releases, elsewhere: dict[str, Any]) -> list[str]:
+    """The same run again, which loses a training pod and its driver, and is upgraded meanwhile."""
+    faults = []
+    values = tiny() | elsewhere
+    releases.helm("install", "disturbed", values)
+    wait_for_a_checkpoint("disturbed", "train-gan-positive")
+    delete_pods("disturbed", "train-gan-positive")
+    delete_pods("disturbed", "driver")
+    wait_for_a_checkpoint("disturbed", "train-gan-negative")
+    try:
+        changed = tiny()["train-gan"]
+        changed["config"] |= {"kimg": 0.544}
+        releases.helm("upgrade", "disturbed", values | {"train-gan": changed})
+        faults.append("an upgrade replaced a running Job")
+    except RuntimeError as refusal:
+        _say(str(refusal).splitlines()[-1])
+        faults += [] if "allowUpgrade=true" in str(refusal) else [f"the upgrade failed: {refusal}"]
+    releases.helm("upgrade", "disturbed", values)
+    if wait_for_end("disturbed", "driver") != "Complete":
+        return [*faults, "the disturbed run did not complete"]
+    show_times("disturbed")
+    return faults
+
+
+def wrong(releases: Releases, elsewhere: dict[str, Any]) -> list[str]:
+    """Wrong credentials and a wrong configuration."""
+    faults = []
+    _run("kubectl", "create", "secret", "generic", "wrong", *(f"--from-literal={key}=wrong" for key in KEYS))
+    where = elsewhere["bucket"]
+    wrong_keys = {**elsewhere, "bucket": where | {"existingSecret": "wrong"}}
+    wrong_config = {**elsewhere, "arms": ["real-x2"]}
+    for name, values in (("denied", wrong_keys), ("refused", wrong_config)):
+        releases.helm("install", name, tiny() | values)
+        if wait_for_end(name, "preflight") != "Failed":
+            faults.append(f"{name} did not fail")
+        states = [pod["status"]["containerStatuses"][0]["state"] for pod in pods(name, "preflight")]
+        codes = [state["terminated"]["exitCode"] for state in states]
+        _say(f"{name}: exit codes {codes}")
+        faults += [f"{name}: exit codes {codes}"] if codes != [64] else []
+        begun = [
+            key for key, job in jobs(name).items() if "mura-jobs/opened" in job["metadata"]["annotations"]
+        ]
+        faults += [f"{name}: {begun} began all the same"] if begun else []
+    return faults
+
+
 def main(files: list[str]) -> int:
     merged: dict[str, Any] = {}
     for file in files:
         merged |= yaml.safe_load(Path(file).read_text("utf-8"))
     on_host = merged.get("developmentBucket", {}).get("hostNetwork", False)
-    keys = {"AWS_ACCESS_KEY_ID": "development", "AWS_SECRET_ACCESS_KEY": "development-only"}
-    faults = []
-
-    _say(helm("install", "whole", files, tiny() | {"developmentBucket": {"enabled": True}}))
-    if wait_for_end("whole", "driver") != "Complete":
-        return 1
-    show_times("whole")
-
-    theirs = "http://127.0.0.1:8333" if on_host else "http://whole-bucket:8333"
-    where = {"url": URL, "endpoint": theirs, "existingSecret": "whole-bucket"}
-    bucket: dict[str, Any] = {"developmentBucket": {"enabled": False}, "bucket": where}
-    helm("install", "disturbed", files, tiny() | bucket)
-    delete_a_training_pod("disturbed")
-    if wait_for_end("disturbed", "driver") != "Complete":
-        return 1
-    show_times("disturbed")
-    with bucket_of("whole", keys, forward=not on_host) as opened:
-        digests = [
-            {
-                place: Artifact.open(opened, f"runs/{run}/{place}").manifest.digest
-                for place in ("preprocess", "train-gan/positive", "train-gan/negative", "synthesize/positive")
-            }
-            for run in ("whole", "disturbed")
-        ]
-    _say(f"outputs are {'the same' if digests[0] == digests[1] else f'DIFFERENT: {digests}'}")
-    faults += ["a deleted pod changed the result"] if digests[0] != digests[1] else []
-
-    _run(
-        "kubectl",
-        "create",
-        "secret",
-        "generic",
-        "wrong",
-        *(f"--from-literal={key}=wrong" for key in keys),
-        check=False,
-    )
-    wrong_keys = {**bucket, "bucket": where | {"existingSecret": "wrong"}}
-    wrong_config = {**bucket, "arms": ["real-x2"]}
-    for name, values in (("denied", wrong_keys), ("refused", wrong_config)):
-        helm("install", name, files, tiny() | values)
-        if wait_for_end(name, "preflight") != "Failed":
-            faults.append(f"{name} did not fail")
-        selector = f"mura-jobs/run={name},mura-jobs/job=preflight"
-        pods = json.loads(_run("kubectl", "get", "pods", "-l", selector, "-o", "json"))["items"]
-        codes = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for pod in pods]
-        _say(f"{name}: exit codes {codes}")
-        faults += [f"{name}: exit codes {codes}"] if codes != [64] else []
+    theirs = FORWARDED if on_host else "http://whole-bucket:8333"
+    elsewhere = {"bucket": {"url": URL, "endpoint": theirs, "existingSecret": "whole-bucket"}}
+    releases = Releases(files)
+    try:
+        faults = whole(releases)
+        faults = faults or [*disturbed(releases, elsewhere), *wrong(releases, elsewhere)]
+        if not faults:
+            with bucket_of("whole", forward=not on_host) as bucket:
+                found = [digests(bucket, run) for run in ("whole", "disturbed")]
+                fetch(URL, FORWARDED, "runs/disturbed/report", tempfile.mkdtemp(prefix="mura-jobs-report-"))
+            differ = [place for place in found[0] if found[0][place] != found[1].get(place)]
+            _say(f"{len(found[0])} outputs compared, {len(differ)} differ")
+            faults += [f"{place} differs after a disturbance" for place in differ]
+    finally:
+        left = releases.uninstall()
+    faults += [f"{name} is left" for name in left]
     _say("; ".join(faults) or "all as it should be")
     return 1 if faults else 0
 
