@@ -116,7 +116,7 @@ def documented_values() -> Iterator[tuple[str, str, object]]:
 
 def plain_jobs() -> dict[str, str]:
     """The stages' Jobs for kubectl: one file a stage, its parameters in a ConfigMap, and a kustomization."""
-    values = yaml.safe_load((ROOT / "jobs" / "values.yaml").read_text("utf-8"))
+    values = yaml.safe_load((ROOT / "helm" / "jobs-values.yaml").read_text("utf-8"))
     with Chart.load(CHART) as chart:
         rendered = chart.render(values, name="mura", namespace="default")
     documents = [
@@ -125,7 +125,7 @@ def plain_jobs() -> dict[str, str]:
         for document in yaml.safe_load_all(rendered[f"mura-jobs/templates/{name}"])
         if document
     ]
-    head = "# Rendered from the chart by `make jobs` with jobs/values.yaml: change them there.\n"
+    head = "# Rendered from the chart by `make jobs` from helm/jobs-values.yaml: change them there.\n"
     files: dict[str, str] = {}
     for document in documents:
         labels = document["metadata"]["labels"]

@@ -2,7 +2,8 @@
 # ENGINE builds and runs images (podman or docker); REPOSITORY, VERSION and BASE_IMAGE are theirs.
 
 ENGINE ?= podman
-REPOSITORY ?= mura-jobs
+# a name with a host, which every engine and cluster understands alike
+REPOSITORY ?= localhost/mura-jobs
 VERSION ?= 0.1.0
 BASE_IMAGE ?= python:3.11-slim-bookworm
 BUILD_FLAGS ?=
@@ -12,13 +13,15 @@ VALUES ?= helm/mura-jobs/ci/minikube-values.yaml
 # files with what a cluster needs to be tried on: where its images are, and so on
 CLUSTER_VALUES ?=
 IMAGE_STAGES := preprocess train-gan synthesize train-cnn
+# builds of one commit are alike: all times in an image are the commit's
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --pretty=%ct)
+DATED = $(if $(findstring podman,$(ENGINE)),--timestamp,--build-arg SOURCE_DATE_EPOCH)=$(SOURCE_DATE_EPOCH)
 
 # what a target needs, or how to get it
 require = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)"; exit 1; }
-HELM_HINT := install Helm 3.8 or newer
-KUBECTL_HINT := install kubectl and point it at a cluster
-MINIKUBE_HINT := install minikube and a driver for it, docker say
+HELM_HINT := install Helm 3.8 or newer (https://helm.sh/docs/intro/install)
+KUBECTL_HINT := install kubectl (https://kubernetes.io/docs/tasks/tools) and point it at a cluster
+MINIKUBE_HINT := install minikube (https://minikube.sigs.k8s.io/docs/start) and a driver for it, docker say
 
 .PHONY: chart jobs lock images images-lint images-test cluster-test minikube-up minikube-load minikube-run minikube-report \
 	minikube-down install status logs report uninstall
@@ -32,10 +35,10 @@ lock: $(VENV)/installed ## Resolve the images' packages anew (needs uv)
 
 images: ## Build the base image and the four stage images with ENGINE
 	$(call require,$(ENGINE),install podman or docker and set ENGINE)
-	$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
+	$(ENGINE) build $(DATED) $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD) --file images/base/Dockerfile --tag $(REPOSITORY)/base:$(VERSION) .
 	for stage in $(IMAGE_STAGES); do \
-		$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE=$(REPOSITORY)/base:$(VERSION) \
+		$(ENGINE) build $(DATED) $(BUILD_FLAGS) --build-arg BASE=$(REPOSITORY)/base:$(VERSION) \
 			--tag $(REPOSITORY)/$$stage:$(VERSION) images/$$stage || exit 1; \
 	done
 
@@ -58,7 +61,9 @@ minikube-up: ## Start a local cluster
 
 minikube-load: ## Load the images into the local cluster
 	$(call require,minikube,$(MINIKUBE_HINT))
-	for stage in $(IMAGE_STAGES); do minikube image load $(REPOSITORY)/$$stage:$(VERSION) || exit 1; done
+	for stage in $(IMAGE_STAGES); do \
+		$(ENGINE) save $(REPOSITORY)/$$stage:$(VERSION) | minikube image load - || exit 1; \
+	done
 
 minikube-run: install ## Run the demonstration on the local cluster
 
@@ -84,6 +89,8 @@ logs: ## Follow the logs of RELEASE's pods
 
 report: $(VENV)/installed ## Fetch the report of RELEASE from its development bucket into ./report
 	$(call require,kubectl,$(KUBECTL_HINT))
+	@kubectl get --namespace $(NAMESPACE) service/$(RELEASE)-bucket >/dev/null || { \
+		echo "$(RELEASE) has no development bucket: its report is at runs/$(RELEASE)/report in its own"; exit 1; }
 	kubectl port-forward --namespace $(NAMESPACE) service/$(RELEASE)-bucket 18333:8333 & forward=$$!; \
 	trap "kill $$forward" EXIT; sleep 3; \
 	AWS_ACCESS_KEY_ID=development AWS_SECRET_ACCESS_KEY=development-only \
