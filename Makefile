@@ -46,6 +46,7 @@ evidence: $(VENV)/installed ## Run the controls, whose right verdict is known, i
 benchmarks: $(VENV)/installed ## Measure and print ratios
 	$(BIN)/python -m tests.benchmarks.gan_step
 	$(BIN)/python -m tests.benchmarks.gan_processes
+	$(BIN)/python -m tests.benchmarks.bucket
 
 clean: ## Remove the environment, caches, the demonstration and the controls
 	rm -rf $(VENV) $(DEMO) $(EVIDENCE) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

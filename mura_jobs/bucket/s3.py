@@ -15,10 +15,11 @@ from mura_jobs.bucket.base import Bucket, BucketError, BucketUnsupported, Entry,
 from mura_jobs.bucket.files import arriving
 from mura_jobs.bucket.keys import require_valid_key, require_valid_prefix
 from mura_jobs.bucket.reader import RangedReader
-from mura_jobs.bucket.s3_bulk import Piece
+from mura_jobs.bucket.s3_bulk import Piece, differs, digest
 from mura_jobs.bucket.s3_client import connect, send
 from mura_jobs.bucket.s3_errors import (
     S3_ERRORS,
+    BytesDiffer,
     PreconditionFailed,
     RangeBeyondEnd,
     RequestRefused,
@@ -62,6 +63,7 @@ class S3Bucket(Bucket):
         self._attempts = attempts
         self._seen = False
         self._deletes_in_bulk = True
+        self._etags_are_md5 = True
         try:
             self._client, self._bulk = connect(endpoint, self.workers + PART_WORKERS, name)
         except S3_ERRORS as error:
@@ -162,6 +164,7 @@ class S3Bucket(Bucket):
 
     def write_all(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Put many small objects."""
+        self._require_bucket()
         for _ in in_order(lambda item: self._put_quick(*item), items, self.workers):
             pass
 
@@ -227,7 +230,7 @@ class S3Bucket(Bucket):
         if ranged:
             options["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         try:
-            answer, data = self._send(self._get_whole, Key=self._name(key), **options)
+            answer, data = self._send(partial(self._get_whole, set()), Key=self._name(key), **options)
         except PreconditionFailed as error:
             raise BucketError(
                 f"{self.url}: {key} was overwritten while it was read; read it again"
@@ -242,11 +245,19 @@ class S3Bucket(Bucket):
             raise BucketError(f"{self.url}: {key}: {len(data)} bytes from {start} instead of {expected}")
         return Piece(data, total, answer["ETag"])
 
-    def _get_whole(self, **parameters: Any) -> tuple["GetObjectOutputTypeDef", bytes]:  # noqa: ANN401 - boto3's
-        """A GET that is over when its body has been read, so that a broken body is retried as well."""
+    def _get_whole(self, seen: set[str], **parameters: Any) -> tuple["GetObjectOutputTypeDef", bytes]:  # noqa: ANN401 - boto3's
+        """A GET that is over when its body has been read and checked, so that a broken one is retried too."""
         answer = self._client.get_object(**parameters)
         with closing(answer["Body"]) as body:
-            return answer, body.read()
+            data = body.read()
+        total = answer.get("ContentRange", f"/{len(data)}").rpartition("/")[2]
+        if self._etags_are_md5 and total == str(len(data)) and differs(data, answer["ETag"]):
+            # the same bytes twice did not change on the way: encrypted stores' ETags are no digests
+            self._etags_are_md5 = digest(data) not in seen
+            if self._etags_are_md5:
+                seen.add(digest(data))
+                raise BytesDiffer(f"{len(data)} bytes arrived that are not those of the ETag")
+        return answer, data
 
     def _get_quick(
         self, key: str, span: tuple[int, int] | None = None, etag: str | None = None
@@ -256,7 +267,6 @@ class S3Bucket(Bucket):
 
     def _put_quick(self, key: str, data: bytes) -> None:
         """Put an object, quickly if it can be had."""
-        self._require_bucket()
         quick = self._bulk if len(data) <= PART_BYTES else None
         if not (quick and quick.put(self._name(key), data, _content_type(key))):
             self.write(key, data)

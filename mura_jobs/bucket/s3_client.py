@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from mura_jobs.bucket.s3_bulk import Bulk
 from mura_jobs.bucket.s3_errors import S3_ERRORS, is_transient, translate
+from mura_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,6 +30,9 @@ def connect(endpoint: str | None, connections: int, bucket: str) -> "tuple[S3Cli
 
     It does not retry: `send` does. With it comes what does the same for `bucket` faster, unless there are no
     credentials.
+
+    Raises:
+        ConfigError: boto3 is told to trust certificates that are none.
     """
     aws = Config(
         connect_timeout=CONNECT_SECONDS,
@@ -52,15 +56,21 @@ def connect(endpoint: str | None, connections: int, bucket: str) -> "tuple[S3Cli
     credentials = session.get_credentials()
     if credentials is None:
         return client, None
-    bulk = Bulk(
-        bucket,
-        endpoint=client.meta.endpoint_url,
-        region=client.meta.region_name,
-        credentials=credentials,
-        certificates=_certificates(session),
-        connect_seconds=CONNECT_SECONDS,
-        read_seconds=READ_SECONDS,
-    )
+    certificates = _certificates(session)
+    try:
+        bulk = Bulk(
+            bucket,
+            endpoint=client.meta.endpoint_url,
+            region=client.meta.region_name,
+            credentials=credentials,
+            certificates=certificates,
+            connect_seconds=CONNECT_SECONDS,
+            read_seconds=READ_SECONDS,
+        )
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            f"bucket {bucket}: can't connect with certificates {certificates}: {error}"
+        ) from error
     return client, bulk
 
 

@@ -16,7 +16,12 @@ from urllib3.exceptions import HTTPError
 
 from mura_jobs.bucket.base import BucketDenied, BucketError, BucketMissing, BucketUnsupported, ObjectMissing
 
-S3_ERRORS = (BotoCoreError, ClientError, ResponseParserError, HTTPError)
+
+class BytesDiffer(Exception):
+    """An object's bytes are not those that its ETag is the MD5 of: they changed on the way."""
+
+
+S3_ERRORS = (BotoCoreError, ClientError, ResponseParserError, HTTPError, BytesDiffer)
 """Everything that a request to S3, or reading its answer, may raise."""
 
 
@@ -42,6 +47,7 @@ BROKEN = (
     IncompleteReadError,
     ResponseParserError,
     HTTPError,
+    BytesDiffer,
 )
 """No connection, a stream that breaks off, an answer that makes no sense: the network's doing."""
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)

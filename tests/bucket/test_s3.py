@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from typing import Any
@@ -17,6 +19,7 @@ from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError, BucketUnsupported, ObjectMissing
 from mura_jobs.bucket.s3 import S3Bucket
 from mura_jobs.bucket.s3_parts import PART_BYTES
+from mura_jobs.errors import ConfigError
 from tests.bucket.proxy import Forward, Proxy, Request, Response
 from tests.servers import ACCESS_KEY, READ_ONLY_ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
 
@@ -504,3 +507,151 @@ def test_deleted_while_it_is_open(bucket: S3Bucket) -> None:
     bucket.delete(["key"])
     with pytest.raises(ObjectMissing):
         file.read()
+
+
+# Many at once
+
+
+def by_bulk(request: Request) -> bool:
+    return "boto" not in request.headers["User-Agent"].lower()
+
+
+def flip_half(response: Response) -> Response:
+    middle = len(response.body) // 2
+    response.body = response.body[:middle] + bytes([response.body[middle] ^ 1]) + response.body[middle + 1 :]
+    return response
+
+
+def test_many_objects_and_parts_go_the_quick_way(bucket: S3Bucket, proxy: Proxy, tmp_path: Path) -> None:
+    """By one request each, with their type, below a prefix and with names that need quoting."""
+    objects = [(f"a b/é %41+{i}.html", b"%d" % i * 1000) for i in range(50)]
+    bucket.write_all(objects)
+    assert list(bucket.read_all(key for key, _ in objects)) == objects
+    assert list(map(by_bulk, proxy.requests)) == [False] + [True] * 100
+    assert proxy.requests[1].headers["Content-Type"] == "text/html"
+    bucket.write("large", bytes(2 * PART_BYTES + 1))
+    proxy.requests.clear()
+    bucket.download("large", tmp_path / "copy")
+    assert list(map(by_bulk, proxy.requests)) == [True] * 3
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("faults", [1, 3])
+def test_bytes_that_change_on_the_way_are_sent_again(
+    bucket: S3Bucket, proxy: Proxy, way: str, faults: int
+) -> None:
+    """Also when the second way is asked and its answer is wrong as well."""
+    objects = [("key", bytes(range(256)) * 40)]
+    if way == "down":
+        bucket.write_all(objects)
+    flips = Times(faults, is_put if way == "up" else lambda request: request.path.endswith("key"))
+
+    def flip(request: Request, forward: Forward) -> Response | None:
+        if not flips(request):
+            return forward(request)
+        if way == "down":
+            return flip_half(forward(request))
+        request.body = b"\xff" + request.body[1:]
+        return forward(request)
+
+    proxy.fault = flip
+    bucket.write_all(objects)
+    assert list(bucket.read_all(["key"])) == objects
+    assert bucket.read("key") == objects[0][1]
+    assert flips.left == 0
+
+
+def test_an_etag_that_is_no_digest_is_none(bucket: S3Bucket, proxy: Proxy) -> None:
+    """As those of encrypted objects: what comes out twice is right, and it is found out once."""
+    objects = [(f"key{i}", b"%d" % i * 100) for i in range(60)]
+
+    def encrypt(request: Request, forward: Forward) -> Response | None:
+        response = forward(request)
+        for name in response.headers:
+            if name.lower() == "etag":
+                response.headers[name] = f'"{"e" * 32}"'
+        return response
+
+    proxy.fault = encrypt
+    bucket.write_all(objects)
+    assert list(bucket.read_all(key for key, _ in objects)) == objects
+    proxy.requests.clear()
+    assert list(bucket.read_all(key for key, _ in objects)) == objects
+    assert [by_bulk(request) for request in proxy.requests] == [False] * 60
+
+
+def test_bytes_that_always_change_are_an_error(url: str, proxy: Proxy) -> None:
+    bucket = s3_bucket(url, proxy.endpoint, attempts=3)
+    bucket.write("key", bytes(1000))
+    positions = iter(range(1000))
+
+    def flip(request: Request, forward: Forward) -> Response | None:
+        response, at = forward(request), next(positions)
+        response.body = response.body[:at] + b"\xff" + response.body[at + 1 :]
+        return response
+
+    proxy.fault = flip
+    with pytest.raises(BucketError, match="BytesDiffer"):
+        bucket.read("key")
+
+
+def test_the_quick_way_asks_where_boto3_does(
+    s3_server: SeaweedFS, url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that is given outweighs the environment's, and its absence doesn't."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    bucket = open_bucket(url, proxy.endpoint)
+    bucket.write_all([("key", b"1")])
+    assert [by_bulk(request) for request in proxy.requests] == [False, True]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+    assert list(open_bucket(url).read_all(["key"])) == [("key", b"1")]
+    assert [by_bulk(request) for request in proxy.requests] == [False, True, True]
+
+
+def test_an_encrypted_connection_trusts_what_boto3_trusts(
+    url: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority that AWS_CA_BUNDLE names, and no other; a file that holds none is named."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(tmp_path))
+    proxy._server.socket = context.wrap_socket(proxy._server.socket, server_side=True)
+    endpoint = proxy.endpoint.replace("http:", "https:")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    trusting = open_bucket(url, endpoint)
+    trusting.write_all([("key", b"1")])
+    assert list(trusting.read_all(["key"])) == [("key", b"1")]
+    assert list(map(by_bulk, proxy.requests)) == [False, True, True]
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    with pytest.raises(BucketError, match="AWS_CA_BUNDLE"):
+        list(open_bucket(url, endpoint).read_all(["key"]))
+    (tmp_path / "none.pem").write_text("no certificate")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match=r"none\.pem"):
+        open_bucket(url, endpoint)
+    assert len(proxy.requests) == 3
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine and its key, beside its authority `authority.pem`."""
+    paths = {name: folder / name for name in ("authority.pem", "authority.key", "own.pem", "own.key")}
+
+    def make(certificate: str, key: str, *options: str) -> None:
+        new = (
+            "openssl",
+            "req",
+            "-x509",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        )
+        files = ("-out", str(paths[certificate]), "-keyout", str(paths[key]), "-days", "2")
+        subprocess.run([*new, *files, *options], check=True, capture_output=True)
+
+    make("authority.pem", "authority.key", "-subj", "/CN=authority")
+    leaf = ("-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=IP:127.0.0.1")
+    issuer = ("-CA", str(paths["authority.pem"]), "-CAkey", str(paths["authority.key"]))
+    make("own.pem", "own.key", "-subj", "/CN=own", *leaf, *issuer)
+    return paths["own.pem"], paths["own.key"]
