@@ -23,6 +23,8 @@ from mura_jobs.errors import ConfigError, InputError
 from mura_jobs.job.config import Config, canonical_digest, differences
 
 MANIFEST = "manifest.json"
+WORKINGS = ("checkpoints", "parts")
+"""Folders below an output that are of no use once it is published."""
 
 
 class ArtifactMissing(InputError):
@@ -145,6 +147,8 @@ class Artifact:
         """
         stored = self._stored(name)
         data = self.bucket.read(f"{self.prefix}/{stored.key}")
+        if sha256(data).hexdigest() != stored.sha256:  # perhaps changed on the way, not where it lies
+            data = self.bucket.read(f"{self.prefix}/{stored.key}")
         self._verify(name, len(data), sha256(data).hexdigest())
         return data
 
@@ -156,10 +160,12 @@ class Artifact:
         """
         stored = self._stored(name)
         path = folder / name
-        if not (path.exists() and path.stat().st_size == stored.bytes and file_digest(path) == stored.sha256):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(2):  # as in `read`
+            if path.exists() and path.stat().st_size == stored.bytes and file_digest(path) == stored.sha256:
+                return path
             self.bucket.download(f"{self.prefix}/{stored.key}", path)
-            self._verify(name, path.stat().st_size, file_digest(path))
+        self._verify(name, path.stat().st_size, file_digest(path))
         return path
 
     def _stored(self, name: str) -> StoredObject:
@@ -287,6 +293,12 @@ def withdraw(bucket: Bucket, prefix: str) -> None:
     """Delete what is published at `prefix` and everything under it, the manifest first."""
     bucket.delete([f"{prefix}/{MANIFEST}"])
     bucket.delete(entry.key for entry in list(bucket.list(f"{prefix}/")))
+
+
+def clear_workings(bucket: Bucket, prefix: str) -> None:
+    """Delete what an output at `prefix` was made from, killed attempts' included: manifests first."""
+    keys = [entry.key for folder in WORKINGS for entry in bucket.list(f"{prefix}/{folder}/")]
+    bucket.delete(sorted(keys, key=lambda key: not key.endswith(f"/{MANIFEST}")))
 
 
 def file_digest(path: Path) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mura_jobs.bucket.base import ObjectMissing
 from mura_jobs.errors import InputError
-from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, withdraw
+from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, clear_workings, withdraw
 from mura_jobs.job.job import Job
 
 KEPT = 2
@@ -71,6 +71,8 @@ class Checkpoints:
                 artifact.manifest.require_same(prefix, job.output.config, job.output.inputs)
                 return _read(artifact)
             except (InputError, ObjectMissing) as error:
+                if not job.bucket.exists(f"{prefix}/{MANIFEST}"):
+                    return self.newest()  # another attempt went further, or published, and cleared it away
                 damaged = f"{prefix} is damaged: {error}"
             if job.world.is_main:
                 job.events.emit("warning", message=f"{damaged}; going back to the checkpoint before it")
@@ -81,9 +83,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Delete all of them and what killed attempts left, once the output is published."""
-        for prefix in self._complete():
-            withdraw(self._job.bucket, prefix)
-        self._job.bucket.delete(entry.key for entry in list(self._job.bucket.list(f"{self._folder}/")))
+        clear_workings(self._job.bucket, self._job.output.prefix)
 
     def _complete(self) -> list[str]:
         """Prefixes of the published ones, oldest first."""

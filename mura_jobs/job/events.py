@@ -7,7 +7,7 @@ import json
 from time import monotonic
 from typing import Any
 
-from mura_jobs.bucket.base import Bucket, ObjectMissing
+from mura_jobs.bucket.base import Bucket, BucketError, ObjectMissing
 from mura_jobs.job.display import Style, display_of
 from mura_jobs.job.progress import Bar
 
@@ -72,15 +72,32 @@ class Events:
         yield Bar(total, show, lambda bar, fields: self._tell(line(bar, fields)))
 
     def close(self) -> None:
-        """Bring the record in the bucket up to date and leave the terminal."""
+        """Bring the record in the bucket up to date and leave the terminal.
+
+        Where the bucket does not take the record, that is said and no more: what counts is how the attempt
+        ended.
+        """
+        try:
+            self._upload()
+        except BucketError as error:
+            self._warn(error)
         self._display.close()
-        self._upload()
 
     def _upload(self) -> None:
+        """Bring the record up to date. A bucket that is away is asked again with later events."""
         if self._rank == 0:
             data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines)
-            self._bucket.write(self._key, data.encode())
+            try:
+                self._bucket.write(self._key, data.encode())
+            except BucketError as error:
+                if error.exit_code != BucketError.exit_code:
+                    raise
+                self._warn(error)
             self._uploaded = monotonic()
+
+    def _warn(self, error: BucketError) -> None:
+        message = f"the record of events is not up to date in the bucket: {error}"
+        self._display.event(self._line("warning", {"message": message}))
 
     def _line(self, kind: str, fields: Mapping[str, object]) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mura_jobs.bucket.base import ObjectMissing
-from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, read_manifest
+from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, clear_workings, read_manifest
 from mura_jobs.job.job import Job
 
 
@@ -36,7 +36,7 @@ def run_in_parts(
         published.require_same(part.prefix, part.config, part.inputs, part.sources)
     prefixes = [_prefix(job, index) for index in range(job.count)]
     missing = [prefix for prefix in prefixes if read_manifest(job.bucket, prefix) is None]
-    if missing:
+    if missing and read_manifest(job.bucket, job.output.prefix) is None:
         job.events.emit("part published", missing=len(missing), of=job.count)
         return
     try:
@@ -48,7 +48,7 @@ def run_in_parts(
         # Another share may have found all parts at the same time, published, and cleared them away.
         if read_manifest(job.bucket, job.output.prefix) is None:
             raise
-    job.bucket.delete(entry.key for entry in list(job.bucket.list(f"{job.output.prefix}/parts/")))
+    clear_workings(job.bucket, job.output.prefix)
 
 
 def _draft(job: Job) -> Draft:

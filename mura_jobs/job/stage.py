@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import MuraError, Stopped
-from mura_jobs.job.artifact import Artifact, Draft, Usage, read_manifest, withdraw
+from mura_jobs.job.artifact import Artifact, Draft, Usage, clear_workings, read_manifest, withdraw
 from mura_jobs.job.config import Config
 from mura_jobs.job.display import Style
 from mura_jobs.job.events import Events
@@ -136,6 +136,8 @@ def execute(
             )
             if _is_published(draft, world, replace=options.replace):
                 events.emit("already published", at=prefix)
+                if world.is_main:
+                    clear_workings(bucket, prefix)  # of an attempt that was killed right after it published
                 return "already published"
             events.emit("started", devices=list(_devices(world)))
             with tempfile.TemporaryDirectory(prefix="mura-jobs-", dir=options.scratch) as scratch:

@@ -22,6 +22,9 @@ AHEAD_BYTES = 1 << 27
 MAX_RATIO = 1000
 """A zip's member that grows by more than this is refused; deflate can reach 1032 on zeros only."""
 
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+"""What reading a damaged member of a zip raises."""
+
 
 class SourceMissing(InputError):
     """Nothing lies where the raw data should."""
@@ -124,6 +127,7 @@ class Zip(Files):
             InputError: there is no such zip, or it holds what no data set needs: encrypted or huge members,
                 links, or paths that lead out of the folder.
         """
+        self._bucket, self._key = bucket, key
         self.where = f"{bucket.url}/{key}"
         try:
             file = bucket.open(key)
@@ -149,9 +153,15 @@ class Zip(Files):
         for path in sorted(paths, key=lambda path: self._members[path].header_offset):
             member = self._members[path]
             try:
-                yield path, self._zip.read(member)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-                yield path, Unreadable(f"damaged in the zip: {error}")
+                data = self._zip.read(member)
+            except DAMAGES:  # of what was read ahead, perhaps, and not of what lies there
+                try:
+                    with self._bucket.open(self._key) as file, zipfile.ZipFile(file) as again:
+                        data = again.read(member)
+                except DAMAGES as error:
+                    yield path, Unreadable(f"damaged in the zip: {error}")
+                    continue
+            yield path, data
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -124,3 +124,26 @@ def test_an_unknown_name_is_refused_with_the_known_ones(bucket: Bucket) -> None:
     making.publish({})
     with pytest.raises(InputError, match=r"no b.png; it holds a.png"):
         Artifact.open(bucket, "runs/r/stage").read("b.png")
+
+
+def test_bytes_that_changed_on_the_way_are_read_again(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: an error that is never retried is for bytes that lie there damaged."""
+    made = draft(bucket)
+    made.put("words.txt", b"words")
+    made.publish({})
+    artifact, kind = Artifact.open(bucket, "runs/r/stage"), type(bucket)
+    read, download, changes = kind.read, kind.download, [True]
+    monkeypatch.setattr(kind, "read", lambda *about: b"wards" if changes and changes.pop() else read(*about))
+    assert artifact.read("words.txt") == b"words"
+    changes.append(True)
+
+    def download_changed(bucket: Bucket, key: str, path: Path) -> None:
+        download(bucket, key, path)
+        if changes and changes.pop():
+            path.write_bytes(b"wards")
+
+    monkeypatch.setattr(kind, "download", download_changed)
+    assert artifact.fetch("words.txt", tmp_path).read_bytes() == b"words"
+    assert not changes

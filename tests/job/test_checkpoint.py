@@ -118,3 +118,20 @@ def test_one_of_another_configuration_is_refused_and_stays(bucket: Bucket, tmp_p
     with pytest.raises(ConfigError, match=r"lr: 0\.1 → 0\.2"):
         Checkpoints(job(bucket, tmp_path, lr=0.2)).newest()
     assert step(Checkpoints(job(bucket, tmp_path))) == 10
+
+
+def test_one_that_another_attempt_clears_away_meanwhile_is_no_damage(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other attempt published, or saved newer ones: what is there now counts."""
+    save(checkpoints, 10)
+    read = Artifact.read
+
+    def cleared(artifact: Artifact, name: str) -> bytes:
+        monkeypatch.setattr(Artifact, "read", read)
+        checkpoints.clear()
+        save(checkpoints, 20)
+        return artifact.read(name)
+
+    monkeypatch.setattr(Artifact, "read", cleared)
+    assert step(checkpoints) == 20

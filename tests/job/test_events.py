@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError
+from mura_jobs.job import events as events_module
 from mura_jobs.job.events import Events
 
 KEY = "runs/r/events/stage-0.jsonl"
@@ -77,3 +78,43 @@ def test_time_left_of_resumed_work_is_judged_from_the_resumption(bucket: Bucket)
         bar.advance(1)
         assert bar.eta_seconds is not None
         assert bar.eta_seconds < 5
+
+
+@pytest.mark.parametrize("error", [BucketError, BucketDenied])
+def test_a_record_that_the_bucket_does_not_take_at_the_end_is_said_and_hides_nothing(
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: type[BucketError],
+) -> None:
+    """The exit code of an attempt is that of its own error, such as 143."""
+
+    def fail(*_: object) -> None:
+        raise error("away")
+
+    monkeypatch.setattr(type(bucket), "write", fail)
+    begin(bucket).close()
+    assert "not up to date in the bucket: away" in capsys.readouterr().err
+
+
+def test_a_bucket_that_is_away_for_a_while_ends_no_work_and_misses_nothing(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But one that refuses to be written to does, before hours are spent on what could not be published."""
+    monkeypatch.setattr(events_module, "UPLOAD_SECONDS", 0.0)
+    errors: list[type[BucketError]] = [BucketError]
+    write = type(bucket).write
+
+    def fail(bucket: Bucket, key: str, data: bytes) -> None:
+        if errors:
+            raise errors.pop()("away")
+        write(bucket, key, data)
+
+    monkeypatch.setattr(type(bucket), "write", fail)
+    events = begin(bucket)
+    for number in range(3):
+        events.emit("counts", number=number)
+    assert [line["number"] for line in recorded(bucket)] == [0, 1, 2]
+    errors.append(BucketDenied)
+    with pytest.raises(BucketDenied):
+        events.emit("counts", number=3)

@@ -80,3 +80,16 @@ def test_parts_of_another_configuration_are_refused(url: str) -> None:
     share(url, 0, 2)
     with pytest.raises(ConfigError, match="upto: 20 → 10"):
         share(url, 0, 2, SquaresConfig(upto=10))
+
+
+def test_a_share_run_again_while_the_whole_is_published_leaves_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes may run the same index twice; the other one may publish and clear up in the meantime."""
+    monkeypatch.setattr("mura_jobs.job.stage._is_published", lambda *_, **__: False)
+    share(url, 0, 2)
+    share(url, 1, 2)
+    before = Artifact.open(open_bucket(url), "runs/r/squares").manifest
+    assert share(url, 0, 2) == "published"
+    assert Artifact.open(open_bucket(url), "runs/r/squares").manifest == before
+    assert not list(open_bucket(url).list("runs/r/squares/parts/"))

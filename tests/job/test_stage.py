@@ -97,3 +97,13 @@ def test_shares_can_not_discard_each_other() -> None:
 def test_a_run_id_that_could_not_name_a_job_is_refused(run_id: str) -> None:
     with pytest.raises(ConfigError, match="run_id"):
         JobOptions.parse({"bucket": "file:///x", "run_id": run_id})
+
+
+def test_a_rerun_clears_what_an_attempt_killed_right_after_it_published_left(options: JobOptions) -> None:
+    execute(FIRST, CopyConfig(), options, Shutdown())
+    bucket = open_bucket(options.bucket)
+    bucket.write("runs/r/first/checkpoints/step-1/manifest.json", b"{}")
+    bucket.write("runs/r/first/parts/00000-of-00001/manifest.json", b"{}")
+    before = {entry.key for entry in bucket.list("runs/r/first/") if entry.key.count("/") == 3}
+    assert execute(FIRST, CopyConfig(), options, Shutdown()) == "already published"
+    assert {entry.key for entry in bucket.list("runs/r/first/")} == before
