@@ -49,6 +49,7 @@ def run(config: ReportConfig, job: Job) -> None:
         indexes = {label: packed.index for label, packed in synthetic.items()}
         checks = check_firewall(config, inputs, real.index, indexes, _digests(real))
         bar.advance()
+        job.shutdown.check()
 
         images = read_predictions(config, inputs, real.index)
         studies = by_study(
@@ -57,6 +58,7 @@ def run(config: ReportConfig, job: Job) -> None:
         weighed, comparisons, controls = weigh(images, studies, config)
         verdict = conclude(comparisons, firewall_holds=holds(checks))
         bar.advance()
+        job.shutdown.check()
 
         galleries = [
             make_gallery(config, label, real, packed, inputs[f"synthesize/{label}"])
@@ -103,6 +105,7 @@ def run(config: ReportConfig, job: Job) -> None:
             "cleaning": cleaning_picture(inputs["preprocess"]),
         }
         bar.advance()
+        job.shutdown.check()
 
         page = render(report, pictures, config, real.resolution)
         job.output.put_all({f"figures/{picture.name}": picture.data for picture in _all(pictures.values())})
