@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 EVIDENCE ?= evidence
+LONG ?= long
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow faults lint evidence benchmarks clean
+.PHONY: help demo test test-slow faults long-run lint evidence benchmarks clean
 
 include helm/targets.mk
 
@@ -40,6 +41,9 @@ test-slow: $(VENV)/installed ## Run the tests that take minutes each
 faults: $(VENV)/installed ## Kill the pipeline in every stage and run it again
 	$(BIN)/pytest -m faults
 
+long-run: $(VENV)/installed ## Train for two hours, killed ten times at random, into ./long
+	$(BIN)/python -m tests.faults.long_run "$(LONG)" --config tests/faults/long.yaml
+
 evidence: $(VENV)/installed ## Run the controls, whose right verdict is known, into ./evidence
 	$(BIN)/python -m tests.evidence.controls "$(EVIDENCE)"
 
@@ -49,4 +53,4 @@ benchmarks: $(VENV)/installed ## Measure and print ratios
 	$(BIN)/python -m tests.benchmarks.bucket
 
 clean: ## Remove the environment, caches, the demonstration and the controls
-	rm -rf $(VENV) $(DEMO) $(EVIDENCE) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(EVIDENCE) $(LONG) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
