@@ -10,7 +10,7 @@ from mura_jobs.stages import STAGES, TRAIN_CNN, RunConfig, configure, plan
 HERE = Path(__file__).parent
 SHIPPED = sorted(
     path
-    for folder in (Path(str(PRESETS)), HERE / "evidence", HERE.parent / "docs" / "studies")
+    for folder in (Path(str(PRESETS)), HERE / "evidence", HERE / "faults", HERE.parent / "docs" / "studies")
     for path in folder.glob("*.yaml")
 )
 
