@@ -10,6 +10,7 @@ from torch import nn
 
 from mura_jobs.gan.config import NetworkConfig, Recipe, TrainGanSettings, resolve
 from mura_jobs.gan.layers import initialise
+from mura_jobs.job.config import Label
 from mura_jobs.job.randomness import torch_stream
 from mura_jobs.radiographs.packed import Packed
 
@@ -60,12 +61,13 @@ def settings(**changes: Any) -> TrainGanSettings:  # noqa: ANN401 - fields of se
     return TrainGanSettings.parse(values | changes)
 
 
-def recipe(chosen: TrainGanSettings, world_size: int = 1) -> Recipe:
+def recipe(chosen: TrainGanSettings, world_size: int = 1, classes: tuple[Label, ...] = ()) -> Recipe:
     """What the settings mean for one-channel 16×16 images."""
-    return resolve(chosen, 16, 1, world_size)
+    return resolve(chosen, 16, 1, world_size, classes)
 
 
-def packed(pixels_NRR: NDArray[np.uint8]) -> Packed:
-    """Images as one shard of a packed data set."""
-    index = pd.DataFrame({"label": "positive", "shard": 0, "row": np.arange(len(pixels_NRR))})
+def packed(pixels_NRR: NDArray[np.uint8], labels: tuple[Label, ...] = ("positive",)) -> Packed:
+    """Images as one shard of a packed data set, whose labels take turns."""
+    rows = np.arange(len(pixels_NRR))
+    index = pd.DataFrame({"label": np.resize(labels, len(rows)), "shard": 0, "row": rows})
     return Packed(index, pixels_NRR.shape[1], (pixels_NRR,))

@@ -32,13 +32,14 @@ def launched(path: Path, *flags: str) -> list[str]:
     return [sys.executable, "-c", program, str(path), *flags]
 
 
-def trained(path: Path, processes: int) -> dict[str, Tensor]:
+def trained(path: Path, processes: int, **variables: str) -> dict[str, Tensor]:
     command = (
         [sys.executable, "-m", "tests.gan.worker", str(path)]
         if processes == 1
         else launched(path, "--processes", str(processes))
     )
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    environment = os.environ | variables
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300, env=environment)
     return safetensors.torch.load_file(path)
 
 
@@ -71,6 +72,15 @@ def test_two_processes_train_as_one_with_the_same_world_batch(
 ) -> None:
     """They draw the same numbers and see the same images. Grids and distances are shared out as well."""
     require_same_training(alone, trained(tmp_path / "state.safetensors", 2))
+
+
+def test_two_processes_train_a_conditional_generator_as_one(tmp_path: Path) -> None:
+    """Each process tells the networks the labels of its own rows, in the regularisers as well."""
+    alone, together = (
+        trained(tmp_path / f"{processes}.safetensors", processes, CONDITIONAL="1") for processes in (1, 2)
+    )
+    assert "D.mapping.embed.weight" in alone
+    require_same_training(alone, together)
 
 
 def test_a_process_that_dies_ends_all_with_a_code_to_retry(tmp_path: Path) -> None:
