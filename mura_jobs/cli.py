@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 from pydantic import BaseModel
-import yaml
 
 from mura_jobs import __version__
 from mura_jobs.bucket import open_bucket
@@ -22,6 +21,7 @@ from mura_jobs.job.config import merged
 from mura_jobs.job.flags import Parser, add_flags, given
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions, Stage, execute
+from mura_jobs.job.values import parse_yaml
 from mura_jobs.local import RunOptions, run
 from mura_jobs.report.config import EvaluateConfig
 from mura_jobs.stages import EVALUATE, REPORT, STAGES, RunConfig, configure
@@ -173,9 +173,10 @@ def _file_values(options: argparse.Namespace) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in options.config:
         try:
-            found = yaml.safe_load(_config_file(name).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            text = _config_file(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"configuration file {name} can't be read: {error}") from None
+        found = parse_yaml(text, f"configuration file {name}")
         if not isinstance(found, dict | None):
             raise ConfigError(f"configuration file {name} holds a {type(found).__name__}, not a mapping")
         values = merged(values, found or {})

@@ -25,6 +25,8 @@ def open_bucket(url: str, endpoint: str | None = None) -> Bucket:
         ConfigError: the URL or endpoint can't be understood.
     """
     scheme, _, rest = url.partition("://")
+    if endpoint:
+        _require_no_credentials("endpoint", "@" in endpoint)
     if scheme == "file":
         folder = Path(unquote(rest))
         if not folder.is_absolute() or "\0" in unquote(rest):
@@ -34,9 +36,10 @@ def open_bucket(url: str, endpoint: str | None = None) -> Bucket:
         from mura_jobs.bucket.local import LocalBucket
 
         return LocalBucket(folder)
+    name, _, prefix = rest.partition("/")
+    _require_no_credentials("bucket", ":" in name or "@" in name or (scheme != "s3" and "@" in url))
     if scheme != "s3":
         raise ConfigError(f"bucket {url!r}: unknown kind; {EXPECTED}")
-    name, _, prefix = rest.partition("/")
     prefix = prefix.rstrip("/")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
         raise ConfigError(
@@ -54,11 +57,20 @@ def open_bucket(url: str, endpoint: str | None = None) -> Bucket:
 def _check_endpoint(endpoint: str | None) -> None:
     if endpoint is None:
         return
-    parts = urlsplit(endpoint)
-    if parts.username or parts.password:
-        raise ConfigError(
-            "endpoint: it holds a user name or password, which would end up in logs; give credentials as "
-            "boto3 takes them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, a profile or a role)"
-        )
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port  # is read from the text only when it is asked for
+    except ValueError:
+        raise ConfigError(f"endpoint {endpoint!r}: expected http(s)://HOST or http(s)://HOST:PORT") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ConfigError(f"endpoint {endpoint!r}: expected http(s)://HOST or http(s)://HOST:PORT")
+
+
+def _require_no_credentials(what: str, found: bool) -> None:
+    """Refuse an address that holds a user name or a password, without showing it."""
+    if found:
+        raise ConfigError(
+            f"{what}: its address seems to hold a user name or password (not shown), which would end up in "
+            "logs; give credentials as boto3 takes them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+            "a profile or a role)"
+        )

@@ -32,7 +32,7 @@ def connect(endpoint: str | None, connections: int, bucket: str) -> "tuple[S3Cli
     credentials.
 
     Raises:
-        ConfigError: boto3 is told to trust certificates that are none.
+        ConfigError: the endpoint is none, or boto3 is told to trust certificates that are none.
     """
     aws = Config(
         connect_timeout=CONNECT_SECONDS,
@@ -50,9 +50,12 @@ def connect(endpoint: str | None, connections: int, bucket: str) -> "tuple[S3Cli
         )
     )
     session = Session()
-    client: S3Client = session.client("s3", endpoint_url=endpoint, config=other if endpoint else aws)
-    if endpoint is None and ".amazonaws.com" not in client.meta.endpoint_url:  # set by AWS_ENDPOINT_URL or so
-        client = session.client("s3", config=other)
+    try:
+        client: S3Client = session.client("s3", endpoint_url=endpoint, config=other if endpoint else aws)
+        if endpoint is None and ".amazonaws.com" not in client.meta.endpoint_url:  # AWS_ENDPOINT_URL or so
+            client = session.client("s3", config=other)
+    except ValueError as error:
+        raise ConfigError(f"bucket {bucket}: {error}; set the endpoint to http(s)://HOST:PORT") from None
     credentials = session.get_credentials()
     if credentials is None:
         return client, None

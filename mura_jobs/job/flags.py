@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-import yaml
 
 from mura_jobs.errors import ConfigError
+from mura_jobs.job.values import parse_yaml
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[BaseModel], title: str) -> None:
@@ -91,9 +91,9 @@ def _reader(annotation: Any) -> Any:  # noqa: ANN401 - argparse's `type`
         if textual:
             return None if optional and text == "null" else text
         try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a YAML value") from None
+            return parse_yaml(text, repr(text[:200]))
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
 

@@ -56,6 +56,7 @@ def decode(data: bytes) -> Picture:
         return decode_dicom(data)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged EXIF and the like, which common pictures have
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data), formats=("PNG", "JPEG")) as opened:
                 require_pixels(opened.height, opened.width)

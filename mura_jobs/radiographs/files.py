@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+import lzma
 from pathlib import PurePosixPath
+import struct
 from types import TracebackType
 from typing import Self
 import zipfile
@@ -22,8 +24,11 @@ AHEAD_BYTES = 1 << 27
 MAX_RATIO = 1000
 """A zip's member that grows by more than this is refused; deflate can reach 1032 on zeros only."""
 
-DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
-"""What reading a damaged member of a zip raises."""
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(OSError, ValueError, IndexError, RuntimeError, OverflowError, MemoryError),
+)
+"""What reading a damaged zip raises: sizes, places and methods that make no sense, streams that break off."""
 
 
 class SourceMissing(InputError):
@@ -137,7 +142,7 @@ class Zip(Files):
             opened.enter_context(file)
             try:
                 self._zip = opened.enter_context(zipfile.ZipFile(file))
-            except zipfile.BadZipFile as error:
+            except DAMAGES as error:
                 raise InputError(f"{self.where}: not a readable zip ({error}); upload it again") from None
             self._members = {
                 member.filename: member for member in self._zip.infolist() if not member.is_dir()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ import pandas as pd
 
 from mura_jobs.errors import InputError
 from mura_jobs.job.artifact import Artifact, Draft
-from mura_jobs.job.config import Label, Split
+from mura_jobs.job.config import LABELS, Label, Split
 
 INDEX = "index.parquet"
 
@@ -43,14 +43,9 @@ class Packed:
         Raises:
             InputError: the artifact holds no packed data set, or its index and images differ.
         """
-        index = pd.read_parquet(artifact.fetch(INDEX, folder))
-        missing = [column for column in COLUMNS if column not in index]
-        if missing:
-            raise InputError(
-                f"{artifact.prefix}/{INDEX}: has no column {', '.join(missing)}; not a packed data set"
-            )
+        index = read_index(artifact, folder)
         names = [name for name in artifact.names if name.startswith("images-")]
-        shards = tuple(np.load(artifact.fetch(name, folder), mmap_mode="r") for name in names)
+        shards = tuple(_mapped(artifact, name, folder) for name in names)
         shapes = {shard.shape[1:] for shard in shards}
         if len(shapes) != 1 or any(shard.dtype != np.uint8 or shard.ndim != 3 for shard in shards):
             raise InputError(
@@ -59,6 +54,12 @@ class Packed:
         rows = sum(len(shard) for shard in shards)
         if rows != len(index):
             raise InputError(f"{artifact.prefix}: {len(index):,} rows in {INDEX}, but {rows:,} images")
+        sizes = np.array([len(shard) for shard in shards])
+        shard, row = index["shard"].to_numpy(), index["row"].to_numpy()
+        known = (shard >= 0) & (shard < len(shards))
+        fits = known & (row >= 0) & (row < sizes[np.where(known, shard, 0)])
+        if not fits.all() or index.duplicated(["shard", "row"]).any():
+            raise InputError(f"{artifact.prefix}/{INDEX}: its rows do not point to one image each")
         return cls(index, shapes.pop()[0], shards)
 
     def __len__(self) -> int:
@@ -83,6 +84,43 @@ class Packed:
             here = shard == number
             images[here] = mapped[row[here]]
         return images
+
+
+def read_index(artifact: Artifact, folder: Path) -> pd.DataFrame:
+    """The index of a packed data set, with values that its columns may have.
+
+    Raises:
+        InputError: it is no such index.
+    """
+    where = f"{artifact.prefix}/{INDEX}"
+    try:
+        index = pd.read_parquet(artifact.fetch(INDEX, folder))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pyarrow and pandas fail in as many ways as files are damaged
+        raise InputError(f"{where}: can't be read as Parquet: {error}") from None
+    missing = [column for column in COLUMNS if column not in index]
+    if missing:
+        raise InputError(f"{where}: has no column {', '.join(missing)}; not a packed data set")
+    for column in ("shard", "row"):
+        if not pd.api.types.is_integer_dtype(index[column]) or index[column].hasnans:
+            raise InputError(f"{where}: {column} holds other values than whole numbers")
+    for column, allowed in (("label", LABELS), ("split", get_args(Split))):
+        strange = set(index[column].unique()) - set(allowed)
+        if strange:
+            raise InputError(f"{where}: {column} holds {strange}; expected {', '.join(allowed)}")
+    if index["key"].hasnans or not index["key"].is_unique:
+        raise InputError(f"{where}: an image has no key, or that of another")
+    return index
+
+
+def _mapped(artifact: Artifact, name: str, folder: Path) -> NDArray[np.uint8]:
+    path = artifact.fetch(name, folder)
+    try:
+        mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # noqa: BLE001 - a damaged header fails in numpy in as many ways as there are
+        raise InputError(f"{artifact.prefix}/{name}: can't be read as an array: {error}") from None
+    return mapped
 
 
 def write_packed(
