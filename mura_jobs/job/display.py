@@ -22,7 +22,7 @@ Style = Literal["auto", "bar", "json"]
 
 COLORS = {"warning": "yellow", "failed": "red", "published": "green"}
 
-FRAME = {"time", "event", "run", "instance", "rank", "attempt", "elapsed_s"}
+FRAME = {"time", "event", "run", "instance", "index", "rank", "attempt", "elapsed_s"}
 """Fields that every event has."""
 
 PROGRESS = {"work", "done", "total", "unit", "eta_s"}

@@ -16,14 +16,22 @@ UPLOAD_SECONDS = 20.0
 
 
 class Events:
-    """The voice of one stage instance. Every line says which run, instance, rank and attempt it is of.
+    """The voice of one stage instance. Every line says which run, instance, index, rank and attempt it is of.
 
     Lines are kept in the bucket as `key` (JSON lines), where `status` and the report find them; those of
     earlier attempts stay. Ranks other than 0 speak through their pod's log only.
     """
 
     def __init__(
-        self, bucket: Bucket, key: str, *, style: Style, run: str, instance: str, rank: int = 0
+        self,
+        bucket: Bucket,
+        key: str,
+        *,
+        style: Style,
+        run: str,
+        instance: str,
+        index: int = 0,
+        rank: int = 0,
     ) -> None:
         """Begin an attempt.
 
@@ -33,6 +41,7 @@ class Events:
             style: how to speak.
             run: id of the run.
             instance: the stage instance, for instance "train-gan/positive".
+            index: of this pod among those that share the instance's work.
             rank: of this process; all but rank 0 leave the record alone.
         """
         self._bucket = bucket
@@ -42,7 +51,13 @@ class Events:
         self._started = self._uploaded = monotonic()
         self._lines = self._earlier() if rank == 0 else []
         self._attempt = max((line["attempt"] for line in self._lines), default=0) + 1
-        self._labels = {"run": run, "instance": instance, "rank": rank, "attempt": self._attempt}
+        self._labels = {
+            "run": run,
+            "instance": instance,
+            "index": index,
+            "rank": rank,
+            "attempt": self._attempt,
+        }
 
     @property
     def elapsed_seconds(self) -> float:

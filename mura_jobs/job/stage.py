@@ -117,6 +117,7 @@ def execute(
             style=options.log,
             run=options.run_id,
             instance=place,
+            index=options.index,
             rank=world.rank,
         )
         try:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from mura_jobs.bucket import open_bucket
@@ -81,6 +83,17 @@ def test_a_stopped_stage_publishes_nothing_and_is_on_record(options: JobOptions)
     bucket = open_bucket(options.bucket)
     assert not bucket.exists("runs/r/first/manifest.json")
     assert b'"stopped"' in bucket.read("runs/r/events/first-0.jsonl")
+
+
+def test_a_share_says_which_it_is(options: JobOptions) -> None:
+    """Its pod's log and its record carry its index."""
+    share = JobOptions.parse(options.plain() | {"index": 1, "count": 2})
+    shutdown = Shutdown()
+    shutdown.requested = True
+    with pytest.raises(Stopped):
+        execute(FIRST, CopyConfig(), share, shutdown)
+    lines = open_bucket(options.bucket).read("runs/r/events/first-1.jsonl").splitlines()
+    assert {json.loads(line)["index"] for line in lines} == {1}
 
 
 def test_an_index_outside_the_count_is_refused() -> None:
