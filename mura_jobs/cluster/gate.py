@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mura_jobs.errors import InputError
 from mura_jobs.stages import Instance
 
 OPENED = "mura-jobs/opened"
@@ -48,7 +49,11 @@ class Decision:
 
 
 def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
-    """Understand a Job or JobSet as the API server gives it. `now` is noted on it when it is opened."""
+    """Understand a Job or JobSet as the API server gives it. `now` is noted on it when it is opened.
+
+    Raises:
+        InputError: somebody wrote an annotation of ours that makes no sense.
+    """
     metadata, spec = manifest["metadata"], manifest["spec"]
     annotations = metadata.get("annotations") or {}
     labels = metadata.get("labels") or {}
@@ -74,6 +79,10 @@ def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
     if queue is not None:
         opening = {"metadata": note | {"labels": {QUEUE_LABEL: queue}}}
     elif parallelism is not None:
+        if not parallelism.isascii() or not parallelism.isdigit():
+            raise InputError(
+                f"{metadata['name']}: its annotation {PARALLELISM} is {parallelism!r}, no number"
+            )
         opening = {"metadata": note, "spec": {"parallelism": int(parallelism)}}
     surprise = ""
     if opened and closed and queue is None:

@@ -1,10 +1,9 @@
 """What a run would do: which outputs are there already, and how long the others took in earlier runs."""
 
-import json
 from typing import Any, Literal, NamedTuple
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import MANIFEST, Manifest, read_manifest
+from mura_jobs.job.artifact import MANIFEST, Manifest, parse_manifest, read_manifest
 from mura_jobs.job.config import Config, differences
 from mura_jobs.stages import Instance, RunConfig, plan
 
@@ -66,7 +65,9 @@ def _step(
 def _length(instance: Instance, before: dict[str, Any]) -> float:
     """How many times as long as before the stage is."""
     field = LENGTHS.get(instance.stage.name)
-    return instance.config.plain()[field] / before[field] if field else 1.0
+    length = before.get(field) if field else None
+    comparable = isinstance(length, int | float) and length > 0
+    return instance.config.plain()[field] / length if field and comparable else 1.0
 
 
 def _earlier(bucket: Bucket) -> dict[str, dict[str, Manifest]]:
@@ -74,7 +75,7 @@ def _earlier(bucket: Bucket) -> dict[str, dict[str, Manifest]]:
     keys = [entry.key for entry in bucket.list("runs/") if entry.key.endswith(f"/{MANIFEST}")]
     found: dict[str, dict[str, Manifest]] = {}
     for key, data in bucket.read_all(keys):
-        manifest = Manifest.parse(json.loads(data), key)
+        manifest = parse_manifest(data, f"{bucket.url}/{key}")
         found.setdefault(manifest.stage, {})[key.split("/")[1]] = manifest
     return found
 

@@ -29,7 +29,7 @@ def read(bucket: Bucket, run_id: str) -> RunConfig:
         ) from None
     try:
         return RunConfig.parse(json.loads(data), key(run_id))
-    except (ConfigError, ValueError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{bucket.url}: {error}") from None
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-import json
 from statistics import median
 from typing import Any, Literal
 
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.job.artifact import Manifest, read_manifest
+from mura_jobs.job.lines import parse_lines
 from mura_jobs.stages import Instance, RunConfig, plan
 
 State = Literal["published", "running", "silent", "stopped", "failed", "waiting"]
@@ -108,8 +108,8 @@ def _records(bucket: Bucket, run_id: str) -> dict[str, list[list[Line]]]:
     """Event lines by instance, one list for each of its shares."""
     records: dict[str, list[list[Line]]] = {}
     keys = [entry.key for entry in bucket.list(f"runs/{run_id}/events/")]
-    for _, data in bucket.read_all(keys):
-        lines = [json.loads(line) for line in data.splitlines()]
+    for key, data in bucket.read_all(keys):
+        lines: list[Line] = [*parse_lines(data, f"{bucket.url}/{key}")]
         if lines:
             records.setdefault(lines[0]["instance"], []).append(lines)
     return records
@@ -176,7 +176,7 @@ def _device_seconds(lines: Iterable[Line]) -> float:
         attempt = line["attempt"]
         seconds[attempt] = max(seconds.get(attempt, 0.0), line["elapsed_s"])
         if line["event"] == "started":
-            devices[attempt] = len(line["devices"])
+            devices[attempt] = len(line.get("devices", ()))
     return sum(spent * devices.get(attempt, 0) for attempt, spent in seconds.items())
 
 

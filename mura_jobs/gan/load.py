@@ -1,10 +1,13 @@
 """Generators out of the artifacts of `train-gan`."""
 
+from collections.abc import Mapping
 import json
 
-import safetensors.torch
+import torch
+from torch import Tensor
 
-from mura_jobs.errors import ConfigError, InputError
+from mura_jobs.errors import InputError
+from mura_jobs.features.pinned import parse_tensors
 from mura_jobs.gan.config import NetworkConfig
 from mura_jobs.gan.generator import Generator
 from mura_jobs.gan.pretrained.adapt import generator_without_labels
@@ -27,18 +30,33 @@ def load_generator(artifact: Artifact, label: Label) -> Generator:
     try:
         recipe = json.loads(artifact.read(CONFIG))
         config = NetworkConfig.parse(recipe["network"], "network")
-    except (ConfigError, KeyError, TypeError, json.JSONDecodeError) as error:
+        classes: tuple[str, ...] = tuple(recipe["classes"]) if config.labels else ()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{artifact.prefix}/{CONFIG} describes no generator: {error}") from None
+    if len(classes) != config.labels:
+        raise InputError(f"{artifact.prefix}/{CONFIG}: {config.labels} labels by the names {classes}")
+    where = f"{artifact.prefix}/{WEIGHTS}"
+    tensors = parse_tensors(where, WEIGHTS, artifact.read(WEIGHTS))
+    _require_fitting(config, tensors, where)
     generator = Generator(config).requires_grad_(False)
-    try:
-        generator.load_state_dict(safetensors.torch.load(artifact.read(WEIGHTS)))
-    except RuntimeError as error:
-        raise InputError(f"{artifact.prefix}/{WEIGHTS} does not fit {CONFIG}: {error}") from None
+    generator.load_state_dict(tensors)
     if config.labels:
-        if label not in recipe["classes"]:
-            raise InputError(f"{artifact.prefix} draws {', '.join(recipe['classes'])}, and not {label}")
-        generator = _of_label(generator, recipe["classes"].index(label))
+        if label not in classes:
+            raise InputError(f"{artifact.prefix} draws {', '.join(map(str, classes))}, and not {label}")
+        generator = _of_label(generator, classes.index(label))
     return generator.eval()
+
+
+def _require_fitting(config: NetworkConfig, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Check names and shapes before the network takes memory for what its configuration says."""
+    layers = max(config.mapping_layers, config.resolution.bit_length())
+    if layers > len(tensors):
+        raise InputError(f"{where} does not fit {CONFIG}: {len(tensors)} tensors of {layers} layers")
+    try:
+        with torch.device("meta"):
+            Generator(config).load_state_dict({name: value.to("meta") for name, value in tensors.items()})
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{where} does not fit {CONFIG}: {error}") from None
 
 
 def _of_label(conditional: Generator, number: int) -> Generator:

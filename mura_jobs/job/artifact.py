@@ -16,9 +16,10 @@ import platform
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mura_jobs.bucket.base import Bucket, ObjectMissing
+from mura_jobs.bucket.keys import why_invalid
 from mura_jobs.errors import ConfigError, InputError
 from mura_jobs.job.config import Config, canonical_digest, differences
 
@@ -77,6 +78,14 @@ class Manifest(Config):
     """Time and devices spent."""
     published: str
     """UTC time of publication, ISO 8601."""
+
+    @field_validator("objects")
+    @classmethod
+    def _lead_nowhere_else(cls, objects: dict[str, StoredObject]) -> dict[str, StoredObject]:
+        for path in (*objects, *(stored.key for stored in objects.values())):
+            if reason := why_invalid(path):
+                raise ValueError(f"{path[:200]!r} can't be an object's name: {reason}")
+        return objects
 
     @cached_property
     def digest(self) -> str:
@@ -283,10 +292,19 @@ def read_manifest(bucket: Bucket, prefix: str) -> Manifest | None:
         data = bucket.read(key)
     except ObjectMissing:
         return None
+    return parse_manifest(data, f"{bucket.url}: {key}")
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """A manifest from its bytes; `where` it lies is for messages.
+
+    Raises:
+        InputError: it is not a manifest of this format.
+    """
     try:
-        return Manifest.parse(json.loads(data), key)
-    except (ConfigError, ValueError, TypeError) as error:
-        raise InputError(f"{bucket.url}: {key} is not a manifest this version can read: {error}") from None
+        return Manifest.parse(json.loads(data))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{where} is not a manifest this version can read: {error}") from None
 
 
 def withdraw(bucket: Bucket, prefix: str) -> None:

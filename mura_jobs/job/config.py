@@ -51,7 +51,7 @@ class Config(BaseModel):
             return cls.model_validate_json(json.dumps(values))
         except ValidationError as error:
             raise ConfigError("\n".join(_explain(cls, error, where))) from None
-        except TypeError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(f"{where or cls.__name__}: {error}; expected plain YAML values") from None
 
     def plain(self) -> dict[str, Any]:

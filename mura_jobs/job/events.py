@@ -8,7 +8,9 @@ from time import monotonic
 from typing import Any
 
 from mura_jobs.bucket.base import Bucket, BucketError, ObjectMissing
+from mura_jobs.errors import InputError
 from mura_jobs.job.display import Style, display_of
+from mura_jobs.job.lines import parse_lines
 from mura_jobs.job.progress import Bar
 
 UPLOAD_SECONDS = 20.0
@@ -49,7 +51,7 @@ class Events:
         self._display = display_of(style)
         self._rank = rank
         self._started = self._uploaded = monotonic()
-        self._lines = self._earlier() if rank == 0 else []
+        self._lines, damage = self._earlier() if rank == 0 else ([], None)
         self._attempt = max((line["attempt"] for line in self._lines), default=0) + 1
         self._labels = {
             "run": run,
@@ -58,6 +60,8 @@ class Events:
             "rank": rank,
             "attempt": self._attempt,
         }
+        if damage:
+            self.emit("warning", message=damage)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -130,8 +134,11 @@ class Events:
         if monotonic() - self._uploaded >= UPLOAD_SECONDS:
             self._upload()
 
-    def _earlier(self) -> list[dict[str, Any]]:
+    def _earlier(self) -> tuple[list[dict[str, Any]], str | None]:
+        """The lines of earlier attempts, or why they can't be read: no reason not to work."""
         try:
-            return [json.loads(line) for line in self._bucket.read(self._key).splitlines()]
+            return parse_lines(self._bucket.read(self._key), self._key), None
         except ObjectMissing:
-            return []
+            return [], None
+        except InputError as error:
+            return [], f"the record of earlier attempts is damaged and begins anew: {error}"
