@@ -17,11 +17,14 @@ from pydantic import Field
 
 from mura_jobs.errors import MuraError
 from mura_jobs.job.display import Display, display_of
+from mura_jobs.job.memory import memory_facts
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions
 from mura_jobs.stages import Instance, RunConfig, plan
 
 PR_SET_PDEATHSIG = 1
+KILLED = 128 + signal.SIGKILL
+"""Exit code of a process that was killed, as the kernel does where memory runs out."""
 
 
 class RunOptions(JobOptions):
@@ -36,7 +39,10 @@ class StageFailed(MuraError):
     """A stage's process failed; its exit code is ours."""
 
     def __init__(self, place: str, exit_code: int) -> None:
-        super().__init__(f"{place} failed with exit code {exit_code}; the lines above say why")
+        why = "the lines above say why"
+        if exit_code == KILLED:
+            why = f"it was killed, most likely for lack of memory ({memory_facts()}); give it more"
+        super().__init__(f"{place} failed with exit code {exit_code}; {why}")
         self.exit_code = exit_code
 
 

@@ -208,10 +208,12 @@ class LocalBucket(Bucket):
         """A path for a temporary file, which is gone afterwards."""
         folder = self.folder / PARTIAL
         folder.mkdir(exist_ok=True)
+        temporary = folder / uuid.uuid4().hex
         if not self._swept:
             self._swept = True
-            _sweep(folder)
-        temporary = folder / uuid.uuid4().hex
+            temporary.touch()
+            _sweep(folder, now=temporary.stat().st_mtime)
+            temporary.unlink()
         try:
             yield temporary
         finally:
@@ -248,9 +250,9 @@ def _make_folder(folder: Path) -> set[Path]:
     return above | {folder.parent}
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left."""
+def _sweep(folder: Path, now: float) -> None:
+    """Remove what killed processes left; `now` is the file system's, since a machine's clock may be wrong."""
     for path in folder.iterdir():
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            if now - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()

@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 import os
-from pathlib import Path
 import platform
-import tempfile
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -19,6 +17,7 @@ from mura_jobs.job.config import Config
 from mura_jobs.job.display import Style
 from mura_jobs.job.events import Events
 from mura_jobs.job.job import Job
+from mura_jobs.job.scratch import scratch_folder
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World
 
@@ -141,7 +140,7 @@ def execute(
                     clear_workings(bucket, prefix)  # of an attempt that was killed right after it published
                 return "already published"
             events.emit("started", devices=list(_devices(world)))
-            with tempfile.TemporaryDirectory(prefix="mura-jobs-", dir=options.scratch) as scratch:
+            with scratch_folder(options.scratch) as scratch:
                 job = Job(
                     bucket=bucket,
                     inputs=inputs,
@@ -149,7 +148,7 @@ def execute(
                     events=events,
                     shutdown=shutdown,
                     world=world,
-                    scratch=Path(scratch),
+                    scratch=scratch,
                     index=options.index,
                     count=options.count,
                 )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.job import Job
+from mura_jobs.job.scratch import require_room
 from mura_jobs.radiographs.config import PreprocessConfig
 from mura_jobs.radiographs.dataset import count
 from mura_jobs.radiographs.leaks import DUPLICATES, drop_duplicates, find_duplicates, require_labels
@@ -25,6 +26,8 @@ PREVIEW = "preview.png"
 
 # Objects of a part: pictures and sketches in the order of its index, and raw thumbnails for the preview.
 PIXELS, SKETCHES, BEFORE = "images.raw", "sketches.raw", "before.npy"
+FETCHED = (PIXELS, SKETCHES, BEFORE, INDEX)
+"""Those that are fetched to the scratch folder."""
 
 NAMED = ("key", "patient", "study", "body_part", "label", "split")
 """Columns that say which image it is and what it is for."""
@@ -39,6 +42,9 @@ def merge(config: PreprocessConfig, job: Job, parts: Sequence[Artifact]) -> dict
         InputError: too many images are unreadable, or no image of a split and label is left.
     """
     job.events.emit("merging", parts=len(parts))
+    shard = config.shard_images * config.resolution**2
+    fetched = sum(part.manifest.objects[name].bytes for part in parts for name in FETCHED)
+    require_room(job.scratch, fetched + min(shard, fetched), f"putting {len(parts)} parts together")
     folders = [job.scratch / f"part-{number}" for number in range(len(parts))]
     unreadable = _concat([pd.read_csv(BytesIO(part.read(UNREADABLE)), dtype=str) for part in parts])
     unreadable = unreadable.sort_values("key", ignore_index=True)

@@ -18,6 +18,7 @@ import pandas as pd
 from mura_jobs.errors import InputError
 from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.config import LABELS, Label, Split
+from mura_jobs.job.scratch import require_room
 
 INDEX = "index.parquet"
 
@@ -45,6 +46,8 @@ class Packed:
         """
         index = read_index(artifact, folder)
         names = [name for name in artifact.names if name.startswith("images-")]
+        size = sum(artifact.manifest.objects[name].bytes for name in names)
+        require_room(folder, size, f"the packed data set {artifact.prefix}")
         shards = tuple(_mapped(artifact, name, folder) for name in names)
         shapes = {shard.shape[1:] for shard in shards}
         if len(shapes) != 1 or any(shard.dtype != np.uint8 or shard.ndim != 3 for shard in shards):
@@ -93,10 +96,9 @@ def read_index(artifact: Artifact, folder: Path) -> pd.DataFrame:
         InputError: it is no such index.
     """
     where = f"{artifact.prefix}/{INDEX}"
+    path = artifact.fetch(INDEX, folder)
     try:
-        index = pd.read_parquet(artifact.fetch(INDEX, folder))
-    except InputError:
-        raise
+        index = pd.read_parquet(path)
     except Exception as error:  # noqa: BLE001 - pyarrow and pandas fail in as many ways as files are damaged
         raise InputError(f"{where}: can't be read as Parquet: {error}") from None
     missing = [column for column in COLUMNS if column not in index]

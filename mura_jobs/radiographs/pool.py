@@ -13,6 +13,7 @@ from typing import TypeVar
 import cv2
 
 from mura_jobs.errors import MuraError
+from mura_jobs.job.memory import memory_facts
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -90,8 +91,10 @@ def parallel_map(
             while waiting:
                 yield waiting.popleft()[0].result()
         except BrokenProcessPool:
+            pool.shutdown(wait=True, cancel_futures=True)
             raise MuraError(
-                "a worker process was killed, most likely for lack of memory; give it more, or fewer cores"
+                f"a worker process was killed, most likely for lack of memory ({memory_facts()}); {workers} "
+                "were at work; give them more memory, or fewer cores"
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from mura_jobs.job.artifact import Draft
 from mura_jobs.job.job import Job
 from mura_jobs.job.parts import run_in_parts
+from mura_jobs.job.scratch import require_room
 from mura_jobs.radiographs.cleaning.clean import Record
 from mura_jobs.radiographs.cleaning.file import CleanedFile, UnreadableFile, clean_file
 from mura_jobs.radiographs.config import PreprocessConfig
@@ -23,6 +24,7 @@ from mura_jobs.radiographs.mura import official_mismatches
 from mura_jobs.radiographs.packed import INDEX, csv_bytes, npy_bytes, parquet_bytes
 from mura_jobs.radiographs.pool import parallel_map
 from mura_jobs.radiographs.preview import Doubtful
+from mura_jobs.radiographs.sketch import SIDE
 from mura_jobs.radiographs.source import open_source
 from mura_jobs.radiographs.split import assign_splits
 from mura_jobs.radiographs.unreadable import UNREADABLE, require_readable
@@ -74,6 +76,9 @@ def _clean_share(
     images = Counter[str](r.split for r in radiographs)
     mine = [r for r in radiographs if share_of(r.patient, job.count) == job.index]
     by_path = {r.path: r for r in mine}
+    require_room(
+        job.scratch, len(mine) * (config.resolution**2 + SIDE**2), f"cleaning {len(mine):,} radiographs"
+    )
     function = partial(clean_file, resolution=config.resolution, config=config.cleaning)
     index = _Rows([*NAMED, "raw_sha256", "photometric", *(field.name for field in fields(Record))])
     unreadable = _Rows([*NAMED, "bytes", "sha256", "problem"])

@@ -174,3 +174,18 @@ def test_a_link_whose_answer_was_lost_counts(bucket: LocalBucket, monkeypatch: p
     monkeypatch.setattr(os, "link", link_and_lose_the_answer)
     assert bucket.create("key", b"1")
     assert not bucket.create("key", b"1")
+
+
+def test_a_clock_that_is_a_day_ahead_takes_nobody_elses_file_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes for long on one machine is not swept away by another whose clock is wrong."""
+    writing = tmp_path / ".partial" / "being-written"
+    writing.parent.mkdir()
+    writing.touch()
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + 86_400)
+    LocalBucket(tmp_path).write("key", b"1")
+    assert writing.exists()
+    os.utime(writing, (time.time() - 2 * 86_400,) * 2)
+    LocalBucket(tmp_path).write("key", b"1")
+    assert not writing.exists()

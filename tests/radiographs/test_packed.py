@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.bucket.base import Bucket, BucketError
 from mura_jobs.errors import InputError
 from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.radiographs.packed import COLUMNS, Packed, write_packed
@@ -72,3 +72,17 @@ def test_another_artifact_is_refused(bucket: Bucket, tmp_path: Path) -> None:
     draft.publish({})
     with pytest.raises(InputError, match=r"holds no index\.parquet"):
         Packed.load(Artifact.open(bucket, "runs/r/other"), tmp_path / "local")
+
+
+def test_a_bucket_that_is_away_is_no_damage(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exit code that is never retried is for what can't be read."""
+    packed(bucket, tmp_path / "first")
+
+    def away(*_: object) -> None:
+        raise BucketError("away")
+
+    monkeypatch.setattr(type(bucket), "download", away)
+    with pytest.raises(BucketError, match="away"):
+        Packed.load(Artifact.open(bucket, "runs/r/preprocess"), tmp_path / "second")
