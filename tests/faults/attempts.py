@@ -79,8 +79,9 @@ class Zygote:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         patches: Mapping[str, Any] | None = None,
+        clock: float = 0.0,
     ) -> "Attempt":
-        """Start an attempt."""
+        """Start an attempt, whose clock is so many seconds ahead."""
         self._started += 1
         log = self._folder / f"attempt-{self._started:04d}.log"
         order = {
@@ -88,6 +89,7 @@ class Zygote:
             "log": str(log),
             "environment": dict(environment or {}),
             "patches": dict(patches or {}),
+            "clock": clock,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")

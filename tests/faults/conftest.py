@@ -71,6 +71,12 @@ def new_s3(whole: Whole, s3_server: SeaweedFS, new_s3_prefix: Callable[[], str])
 
 
 @pytest.fixture
+def s3_endpoint(s3_server: SeaweedFS) -> str:
+    """Where the S3 server answers."""
+    return s3_server.endpoint
+
+
+@pytest.fixture
 def proxy(s3_server: SeaweedFS) -> Iterator[Proxy]:
     """Between attempts and the S3 server."""
     with Proxy(s3_server.endpoint).running() as running:

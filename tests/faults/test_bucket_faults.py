@@ -67,7 +67,12 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
     with seaweedfs() as server, Proxy(server.endpoint).running() as proxy:
         bucket = open_bucket(server.make_bucket("killed"), server.endpoint)
         copy_inputs(place, whole.bucket, bucket)
-        left, lock = int(draws.integers(4, 12)), threading.Lock()
+        left, lock, over = int(draws.integers(4, 12)), threading.Lock(), threading.Event()
+
+        def restart() -> None:
+            time.sleep(1)
+            server.start()
+            over.wait()  # a server ends with the thread that started it
 
         def kill(request: Request, forward: Forward) -> Response | None:
             nonlocal left
@@ -76,17 +81,20 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
                 turn = left == 0
             if turn:
                 server.kill()
-                threading.Thread(target=lambda: (time.sleep(1), server.start())).start()
+                threading.Thread(target=restart).start()
                 return None
             return forward(request)
 
         proxy.fault = kill
         with tally(f"{place}: server killed and started again") as outcomes:
             attempt = zygote.start(words(place, bucket.url, "--endpoint", proxy.endpoint))
-            assert attempt.code() == 0, attempt.text
-            assert left <= 0
-            assert published(bucket, place) == whole.objects[place]
-            assert unlisted(bucket, place) == []
+            try:
+                assert attempt.code() == 0, attempt.text
+                assert left <= 0
+                assert published(bucket, place) == whole.objects[place]
+                assert unlisted(bucket, place) == []
+            finally:
+                over.set()
             outcomes["came through with the same bytes"] += 1
 
 
