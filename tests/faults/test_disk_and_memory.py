@@ -27,7 +27,7 @@ LIMIT = 250 << 20
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A file system in memory at a new folder. Skips the test where this machine does not let us mount one."""
+    """A file system in memory at a new folder; skips the test where none can be mounted."""
     folder.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
