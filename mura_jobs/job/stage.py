@@ -82,6 +82,9 @@ class JobOptions(Config):
         return self
 
 
+CLAIM = "parts/claim"
+"""Where below an output with plain names stands who makes it."""
+
 Outcome = Literal["published", "already published", "part published"]
 
 
@@ -134,7 +137,7 @@ def execute(
                 plain_names=stage.plain_names,
                 usage=lambda: _usage(events, world),
             )
-            if _is_published(draft, world, replace=options.replace):
+            if _is_published(draft, world, replace=options.replace, plain_names=stage.plain_names):
                 events.emit("already published", at=prefix)
                 if world.is_main:
                     clear_workings(bucket, prefix)  # of an attempt that was killed right after it published
@@ -155,6 +158,8 @@ def execute(
                 stage.run(config, job)
             outcome: Outcome = "published" if read_manifest(bucket, prefix) else "part published"
             if world.is_main:
+                if stage.plain_names:
+                    clear_workings(bucket, prefix)
                 events.emit(outcome, at=prefix, seconds=round(events.elapsed_seconds, 1))
         except Stopped:
             events.emit("stopped", exit_code=Stopped.exit_code)
@@ -169,21 +174,49 @@ def execute(
             events.close()
 
 
-def _is_published(draft: Draft, world: World, *, replace: bool) -> bool:
+def _is_published(draft: Draft, world: World, *, replace: bool, plain_names: bool) -> bool:
     """Whether this very output exists; another one is refused, or discarded where `replace` is set."""
     published = False
     if world.is_main:
         manifest = read_manifest(draft.bucket, draft.prefix)
         if replace:
             withdraw(draft.bucket, draft.prefix)
-        elif manifest is not None:
+            manifest = None
+        if manifest is not None:
             manifest.require_same(draft.prefix, draft.config, draft.inputs, draft.sources)
             published = True
+        elif plain_names:
+            published = _claim(draft)
     if world.size > 1:
         from mura_jobs.job.distributed import any_process
 
         published = any_process(world, published)
     return published
+
+
+def _claim(draft: Draft) -> bool:
+    """Claim an output whose objects have plain names, which another configuration would write over.
+
+    Returns whether it was published meanwhile.
+
+    Raises:
+        ConfigError: another configuration is at work there, or was and has been killed.
+    """
+    claim = Draft(
+        draft.bucket,
+        f"{draft.prefix}/{CLAIM}",
+        stage=draft.stage,
+        config=draft.config,
+        inputs=draft.inputs,
+        sources=draft.sources,
+    )
+    claim.publish({})
+    manifest = read_manifest(draft.bucket, draft.prefix)
+    if manifest is None:
+        return False
+    clear_workings(draft.bucket, draft.prefix)
+    manifest.require_same(draft.prefix, draft.config, draft.inputs, draft.sources)
+    return True
 
 
 def _world(stage: Stage, options: JobOptions, environment: Mapping[str, str]) -> Any:  # noqa: ANN401 - a context manager of World

@@ -8,6 +8,8 @@ from itertools import chain, islice
 import multiprocessing
 import os
 from pathlib import Path
+import select
+import threading
 from typing import TypeVar
 
 import cv2
@@ -76,7 +78,9 @@ def parallel_map(
     # Forking this process could deadlock, since the bucket's transfers run threads; the server has none.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(WORK)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+    ) as pool:
         waiting: deque[tuple[Future[R], int]] = deque()
         flying = 0
         try:
@@ -98,6 +102,24 @@ def parallel_map(
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    """Prepare a worker of `parent`."""
+    _one_thread()
+    if hasattr(os, "pidfd_open"):
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when `parent` has ended; where that was killed it would else wait for ever."""
+    try:
+        ended = select.poll()
+        ended.register(os.pidfd_open(parent), select.POLLIN)
+        ended.poll()
+    except ProcessLookupError:
+        pass
+    os._exit(1)
 
 
 def _one_thread() -> None:

@@ -16,7 +16,7 @@ ROUNDS = 5
 DAY = 86_400.0
 OTHER = {
     "raw/phantom": ("--flaws", "0.5"),
-    "preprocess": ("--select-fraction", "0.25"),
+    "preprocess": ("--resolution", "32"),
     "train-gan/positive": ("--gamma", "3.0"),
     "synthesize/positive": ("--psi", "0.5"),
     "train-cnn/real+synthetic/seed-0": ("--epochs", "1"),

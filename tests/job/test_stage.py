@@ -1,3 +1,4 @@
+from dataclasses import replace
 import json
 
 import pytest
@@ -62,11 +63,11 @@ def test_another_configuration_is_refused_before_any_work(options: JobOptions) -
 def test_a_changed_input_is_refused(options: JobOptions) -> None:
     execute(FIRST, CopyConfig(), options, Shutdown())
     execute(SECOND, CopyConfig(), options, Shutdown())
-    replace = JobOptions.parse(options.plain() | {"replace": True})
-    execute(FIRST, CopyConfig(text="other"), replace, Shutdown())
+    anyway = JobOptions.parse(options.plain() | {"replace": True})
+    execute(FIRST, CopyConfig(text="other"), anyway, Shutdown())
     with pytest.raises(ConfigError, match="input first"):
         execute(SECOND, CopyConfig(), options, Shutdown())
-    assert execute(SECOND, CopyConfig(), replace, Shutdown()) == "published"
+    assert execute(SECOND, CopyConfig(), anyway, Shutdown()) == "published"
 
 
 def test_a_missing_input_is_named(options: JobOptions) -> None:
@@ -120,3 +121,36 @@ def test_a_rerun_clears_what_an_attempt_killed_right_after_it_published_left(opt
     before = {entry.key for entry in bucket.list("runs/r/first/") if entry.key.count("/") == 3}
     assert execute(FIRST, CopyConfig(), options, Shutdown()) == "already published"
     assert {entry.key for entry in bucket.list("runs/r/first/")} == before
+
+
+def test_two_configurations_at_once_do_not_write_over_each_other(options: JobOptions) -> None:
+    """Where objects have plain names: whoever comes second is refused before it writes."""
+    stage = replace(FIRST, plain_names=True)
+
+    def outrun(config: CopyConfig, job: Job) -> None:
+        with pytest.raises(ConfigError, match='text: "hello" → "other"'):
+            execute(stage, CopyConfig(text="other"), options, Shutdown())
+        copy(config, job)
+
+    assert execute(replace(stage, run=outrun), CopyConfig(), options, Shutdown()) == "published"
+    bucket = open_bucket(options.bucket)
+    assert Artifact.open(bucket, "runs/r/first").read("text") == b"hello"
+    assert [entry.key for entry in bucket.list("runs/r/first/")] == [
+        "runs/r/first/manifest.json",
+        "runs/r/first/text",
+    ]
+
+
+def test_a_claim_of_a_killed_attempt_holds_until_it_is_replaced(options: JobOptions) -> None:
+    """The same configuration goes on; another one must say that it means to."""
+    stage = replace(FIRST, plain_names=True)
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        execute(replace(stage, run=die), CopyConfig(), options, Shutdown())
+    with pytest.raises(ConfigError, match="--replace to discard"):
+        execute(stage, CopyConfig(text="other"), options, Shutdown())
+    anyway = JobOptions.parse(options.plain() | {"replace": True})
+    assert execute(stage, CopyConfig(text="other"), anyway, Shutdown()) == "published"

@@ -1,6 +1,10 @@
 from collections.abc import Iterator
 import os
+from pathlib import Path
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -82,3 +86,39 @@ def test_large_items_are_in_flight_one_at_a_time(monkeypatch: pytest.MonkeyPatch
     assert next(results) == 0
     assert drawn <= FEW + 2
     assert list(results) == [number**2 for number in range(1, 100)]
+
+
+WORK = """
+import os, sys
+from mura_jobs.radiographs.pool import parallel_map
+from tests.radiographs.test_pool import process
+if __name__ == "__main__":
+    for pid in parallel_map(process, range(10_000_000)):
+        if pid != os.getpid():
+            print(pid, flush=True)
+            sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(cores() == 1, reason="needs two cores")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
+def test_workers_end_with_the_process_that_they_work_for(tmp_path: Path) -> None:
+    """However that ended: they would hold their memory for as long as the machine runs."""
+    script = tmp_path / "work.py"
+    script.write_text(WORK)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process_:
+        assert process_.stdout is not None
+        worker = Path("/proc", process_.stdout.readline().strip())
+        assert worker.exists()
+        process_.kill()
+    deadline = time.monotonic() + 30
+    while worker.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
