@@ -121,6 +121,7 @@ def _run(options: argparse.Namespace, shutdown: Shutdown) -> None:
     run_options = RunOptions.parse(given(options, RunOptions))
     config = RunConfig.parse(merged(_file_values(options), given(options, RunConfig)))
     bucket = open_bucket(run_options.bucket, run_options.endpoint)
+    bucket.check()
     record(bucket, run_options.run_id, config, replace=run_options.replace)
     run(config, run_options, shutdown)
     prefix = REPORT.prefix(config.report, run_options.run_id)
