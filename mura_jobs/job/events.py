@@ -107,7 +107,7 @@ class Events:
         if self._rank == 0:
             data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines)
             try:
-                self._bucket.write(self._key, data.encode())
+                self._bucket.write(self._key, data.encode("utf-8", "replace"))
             except BucketError as error:
                 if error.exit_code != BucketError.exit_code:
                     raise

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 
 from mura_jobs.bucket.base import Bucket, ObjectMissing
+from mura_jobs.bucket.keys import why_invalid
 from mura_jobs.errors import InputError
 from mura_jobs.radiographs.decode import Unreadable
 
@@ -142,11 +143,11 @@ class Zip(Files):
             opened.enter_context(file)
             try:
                 self._zip = opened.enter_context(zipfile.ZipFile(file))
+                self._members = {
+                    member.filename: member for member in self._zip.infolist() if not member.is_dir()
+                }
             except DAMAGES as error:
                 raise InputError(f"{self.where}: not a readable zip ({error}); upload it again") from None
-            self._members = {
-                member.filename: member for member in self._zip.infolist() if not member.is_dir()
-            }
             for member in self._members.values():
                 _require_harmless(self.where, member)
             self._opened = opened.pop_all()
@@ -184,6 +185,8 @@ def _require_harmless(where: str, member: zipfile.ZipInfo) -> None:
     path, name = PurePosixPath(member.filename), f"{where}: {member.filename!r}"
     if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in path.parts[0]:
         raise InputError(f"{name} leads out of the zip's folder; this zip is not a data set as shipped")
+    if reason := why_invalid(member.filename):
+        raise InputError(f"{name} is a name that no data set has: {reason}")
     if member.flag_bits & 0x1:
         raise InputError(f"{name} is encrypted; pack the zip without a password")
     if (member.external_attr >> 16) & 0o170000 == 0o120000:

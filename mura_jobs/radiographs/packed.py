@@ -99,8 +99,15 @@ def read_index(artifact: Artifact, folder: Path) -> pd.DataFrame:
     path = artifact.fetch(INDEX, folder)
     try:
         index = pd.read_parquet(path)
+        _require_index(index, where)  # which decodes text only now
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001 - pyarrow and pandas fail in as many ways as files are damaged
         raise InputError(f"{where}: can't be read as Parquet: {error}") from None
+    return index
+
+
+def _require_index(index: pd.DataFrame, where: str) -> None:
     missing = [column for column in COLUMNS if column not in index]
     if missing:
         raise InputError(f"{where}: has no column {', '.join(missing)}; not a packed data set")
@@ -113,7 +120,6 @@ def read_index(artifact: Artifact, folder: Path) -> pd.DataFrame:
             raise InputError(f"{where}: {column} holds {strange}; expected {', '.join(allowed)}")
     if index["key"].hasnans or not index["key"].is_unique:
         raise InputError(f"{where}: an image has no key, or that of another")
-    return index
 
 
 def _mapped(artifact: Artifact, name: str, folder: Path) -> NDArray[np.uint8]:

@@ -87,7 +87,8 @@ def _listed(dtype: np.dtype[np.generic], numbers: object) -> Array:
     """A storage that is written as a list of its numbers."""
     if not isinstance(numbers, list) or not all(type(n) in (int, float, bool) for n in numbers):
         raise InputError("a storage that is made of something else than a list of numbers")
-    return np.array(numbers, dtype)
+    with np.errstate(over="ignore"):  # beyond half precision is infinite, as torch has it
+        return np.array(numbers, dtype)
 
 
 CONSTRUCTORS: Mapping[str, Constructor] = {
