@@ -226,7 +226,7 @@ def wrong(releases: Releases, elsewhere: dict[str, Any]) -> list[str]:
     _run("kubectl", "create", "secret", "generic", "wrong", *(f"--from-literal={key}=wrong" for key in KEYS))
     where = elsewhere["bucket"]
     wrong_keys = {**elsewhere, "bucket": where | {"existingSecret": "wrong"}}
-    wrong_config = {**elsewhere, "arms": ["real-x2"]}
+    wrong_config = {**elsewhere, "arms": ["real+synthetic-x9"]}
     for name, values in (("denied", wrong_keys), ("refused", wrong_config)):
         releases.helm("install", name, tiny() | values)
         if wait_for_end(name, "preflight") != "Failed":

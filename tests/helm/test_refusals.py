@@ -35,6 +35,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"labels": ["positive", "positive"], "arms": ["real"]}, "name each label and arm once"),
     ({"labels": ["abnormal"]}, "/labels"),
     ({"arms": ["fake"]}, "/arms/0"),
+    ({"arms": ["real-x2"]}, "real takes no amount"),
+    ({"arms": ["synthetic-only-x1-f0.5"]}, "remove -f"),
     ({"seeds": 0}, "/seeds"),
     ({"phantom": {"enabled": True}}, "set preprocess.config.source to raw/phantom"),
     ({"phantom": {"config": {"seed": 1}}}, "phantom.enabled is false"),

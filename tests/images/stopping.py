@@ -51,7 +51,7 @@ def main(repository: str) -> int:
         denied = Engine(repository, {**engine.environment, "AWS_SECRET_ACCESS_KEY": "wrong"})
         manifests = render(chosen, name="denied")
         faults += _unless(denied.run(jobs(manifests)["preflight"], manifests, [0]), ConfigError.exit_code)
-        manifests = render(chosen | {"arms": ["real-x2"]}, name="refused")
+        manifests = render(chosen | {"arms": ["real+synthetic-x9"]}, name="refused")
         faults += _unless(engine.run(jobs(manifests)["preflight"], manifests, [0]), ConfigError.exit_code)
     _say("; ".join(faults) or "all as it should be")
     return 1 if faults else 0

@@ -37,6 +37,12 @@
 {{- define "mura-jobs.checkPipeline" -}}
 {{- $repeats := include "mura-jobs.repeats" . | fromYaml -}}
 {{- range $arm := $repeats.arms -}}
+{{- if regexMatch "^real-[xn]" $arm -}}
+{{- fail (printf "arm %s: real takes no amount, as it has no extra images: write real-duplicated or real+synthetic, or remove the amount" $arm) -}}
+{{- end -}}
+{{- if regexMatch "^synthetic-only.*-f" $arm -}}
+{{- fail (printf "arm %s: synthetic-only takes no share of the real patients: remove -f…" $arm) -}}
+{{- end -}}
 {{- if and (contains "synthetic" $arm) (lt (len $repeats.labels) 2) -}}
 {{- fail (printf "arm %s needs synthetic radiographs of both labels: set labels to [positive, negative] or remove the arm" $arm) -}}
 {{- end -}}
