@@ -10,7 +10,6 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
-import tempfile
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -18,6 +17,7 @@ from pydantic import Field
 from mura_jobs.errors import MuraError
 from mura_jobs.job.display import Display, display_of
 from mura_jobs.job.memory import memory_facts
+from mura_jobs.job.scratch import scratch_folder
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions
 from mura_jobs.stages import Instance, RunConfig, plan
@@ -132,8 +132,8 @@ def _event(line: str) -> Mapping[str, Any] | None:
 
 @contextmanager
 def _config_file(config: RunConfig, options: RunOptions) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="mura-jobs-", dir=options.scratch) as folder:
-        file = Path(folder) / "run.yaml"
+    with scratch_folder(options.scratch) as folder:
+        file = folder / "run.yaml"
         file.write_text(json.dumps(config.plain()), "utf-8")  # JSON is YAML
         yield file
 
