@@ -41,10 +41,15 @@ def flip(times: int) -> Callable[[Request, Forward], Response | None]:
     return fault
 
 
+def downloaded(bucket: S3Bucket, folder: Path) -> bytes:
+    bucket.download("key", folder / "f")
+    return (folder / "f").read_bytes()
+
+
 READERS: dict[str, Callable[[S3Bucket, Path], bytes]] = {
     "read": lambda bucket, _: bucket.read("key"),
     "read_all": lambda bucket, _: next(iter(bucket.read_all(["key"])))[1],
-    "download": lambda bucket, folder: (bucket.download("key", folder / "f"), (folder / "f").read_bytes())[1],
+    "download": downloaded,
 }
 
 

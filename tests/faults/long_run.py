@@ -8,7 +8,7 @@ folder; a training's own lines are in FOLDER/log.jsonl.
 At the end it prints, and exits 1 unless it holds:
 
 - a trained generator's metrics have one line for every tick, each once and in order: no gap, no step back;
-- within one life, resident memory and open files of a training don't grow after its first minutes;
+- within one life, memory and open files of a training don't grow after its first quarter of an hour;
 - nothing is left in the scratch folder, and nothing in the bucket but what manifests list.
 """
 
@@ -36,8 +36,10 @@ from mura_jobs.job.randomness import numpy_stream
 RUN = "long"
 EVERY = 30.0
 """Seconds from one sample to the next."""
-WARM_UP = 300.0
-"""Seconds of a life after which allocators have what they need."""
+WARM_UP = 900.0
+"""Seconds of a life after which it has what it needs: two files are opened once, at the first snapshot."""
+LONG_ENOUGH = 1200.0
+"""Seconds after that which a life must have to show whether something grows."""
 GROWTH_LIMIT = 0.05
 """Share by which a process's memory may grow in an hour and count as steady."""
 
@@ -54,7 +56,7 @@ class Sample:
     what: str
     """The instance: `train-gan positive`."""
     mebibytes: float
-    """Resident."""
+    """Resident, of its own: not those of files, which the system takes away and gives back."""
     handles: int
     threads: int
     scratch_files: int
@@ -69,9 +71,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="how many (10)")
     parser.add_argument("--workers", type=int, default=2, help="stage instances at a time (2)")
     options = parser.parse_args()
-    scratch = options.folder / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
-    bucket = open_bucket((options.folder / "bucket").absolute().as_uri())
+    scratch, place = options.folder / "scratch", options.folder / "bucket"
+    for folder in (scratch, place):
+        folder.mkdir(parents=True, exist_ok=True)
+    bucket = open_bucket(place.absolute().as_uri())
     command = [sys.executable, "-m", "mura_jobs", "run", "--bucket", bucket.url, "--run-id", RUN]
     command += ["--config", str(options.config), "--workers", str(options.workers), "--log", "json"]
     samples = list(disturb([*command, "--scratch", str(scratch)], options, scratch))
@@ -123,22 +126,22 @@ def look(session: int, seconds: float, life: int, scratch: Path) -> Iterator[Sam
             handles = len(list((entry / "fd").iterdir()))
         except (ProcessLookupError, FileNotFoundError):
             continue  # it ended meanwhile
-        if "VmRSS" not in status or "mura_jobs" not in words:
+        if "RssAnon" not in status or "mura_jobs" not in words:
             continue
         which = [words[words.index("--label") + 1]] if "--label" in words else []
         what = " ".join([words[words.index("mura_jobs") + 1], *which])
-        memory = int(status["VmRSS"].split()[0]) / 1024
+        memory = int(status["RssAnon"].split()[0]) / 1024
         yield Sample(seconds, life, int(entry.name), what, memory, handles, int(status["Threads"]), files)
 
 
 def gaps(bucket: Bucket, config: Path) -> Iterator[str]:
     """Ticks that a trained generator's metrics lack, or have twice."""
     tick = yaml.safe_load(config.read_text("utf-8"))["train-gan"]["tick_kimg"]
-    for prefix in sorted({entry.key.rpartition("/")[0] for entry in bucket.list(f"runs/{RUN}/train-gan/")}):
-        if "/checkpoints" in prefix or "/objects" in prefix:
+    for prefix in published(bucket):
+        if "/train-gan/" not in prefix:
             continue
         lines = Artifact.open(bucket, prefix).read("metrics.jsonl").decode().splitlines()
-        ticks = [int(json.loads(line)["kimg"] // tick) for line in lines]
+        ticks = [int(round(json.loads(line)["kimg"] * 1000) // (tick * 1000)) for line in lines]
         print(f"{prefix}: {len(ticks)} ticks")
         if ticks[:-1] != list(range(1, len(ticks))):
             yield f"{prefix}: ticks {ticks} instead of 1, 2, 3 …"
@@ -150,7 +153,7 @@ def growth(samples: list[Sample]) -> Iterator[str]:
     for what, life in sorted({(sample.what, sample.life) for sample in samples}):
         held = lives.get_group((what, life))
         steady = held[held["seconds"] > held["seconds"].min() + WARM_UP]
-        if not what.startswith("train-gan") or len(steady) < 10:
+        if not what.startswith("train-gan") or len(steady) * EVERY < LONG_ENOUGH:
             continue
         slope = np.polyfit(steady["seconds"] / 3600, steady["mebibytes"], 1)[0] / steady["mebibytes"].mean()
         handles = steady["handles"].iloc[-5:].median() - steady["handles"].iloc[:5].median()
@@ -158,7 +161,7 @@ def growth(samples: list[Sample]) -> Iterator[str]:
             f"{what}, life {life}: {steady['mebibytes'].median():.0f} MiB, {100 * slope:+.1f}% an hour; "
             f"{steady['handles'].median():.0f} handles, {handles:+.0f}; {steady['threads'].max()} threads"
         )
-        if slope > GROWTH_LIMIT and len(steady) * EVERY > WARM_UP * 2:
+        if slope > GROWTH_LIMIT:
             yield f"{what}, life {life}: memory grew by {100 * slope:.1f}% an hour"
         if handles > 0:
             yield f"{what}, life {life}: {handles:.0f} more open files at the end than at the start"
@@ -169,11 +172,7 @@ def litter(bucket: Bucket, scratch: Path) -> Iterator[str]:
     left = [str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()]
     if left:
         yield f"scratch: {len(left)} files left, such as {left[0]}"
-    prefixes = [
-        entry.key.removesuffix("/manifest.json")
-        for entry in bucket.list(f"runs/{RUN}/")
-        if entry.key.endswith("/manifest.json")
-    ]
+    prefixes = published(bucket)
     named = {f"{prefix}/manifest.json" for prefix in prefixes}
     for prefix in prefixes:
         named |= {
@@ -184,6 +183,12 @@ def litter(bucket: Bucket, scratch: Path) -> Iterator[str]:
             (f"runs/{RUN}/events/", f"runs/{RUN}/run.json")
         ):
             yield f"bucket: {entry.key} is in no manifest"
+
+
+def published(bucket: Bucket) -> list[str]:
+    """Prefixes of everything that has a manifest."""
+    keys = [entry.key for entry in bucket.list(f"runs/{RUN}/")]
+    return [key.removesuffix("/manifest.json") for key in keys if key.endswith("/manifest.json")]
 
 
 if __name__ == "__main__":

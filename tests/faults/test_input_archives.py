@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import io
 import json
+import math
 from pathlib import Path
 import pickle
 import struct
@@ -184,9 +185,10 @@ def test_safetensors(cases: int, bucket: LocalBucket) -> None:
 @pytest.mark.parametrize("size", [1 << 60, (1 << 64) - 1, 100 << 20])
 def test_a_safetensors_header_of_any_size(size: int, bucket: LocalBucket) -> None:
     data = struct.pack("<Q", size) + TENSORS[8:]
-    for read in (lambda: parse_tensors("field", "w.safetensors", data), lambda: read_weights(bucket, data)):
-        with bounded_memory(50 << 20), pytest.raises(InputError):
-            read()
+    with bounded_memory(50 << 20), pytest.raises(InputError):
+        parse_tensors("field", "w.safetensors", data)
+    with bounded_memory(50 << 20), pytest.raises(InputError):
+        read_weights(bucket, data)
 
 
 INDEX = pd.DataFrame(
@@ -267,7 +269,7 @@ def test_hostile_shards(data: bytes, bucket: LocalBucket, tmp_path: Path) -> Non
         INDEX.assign(shard=[0, 0, 7], row=[0, 1, 2]),
         INDEX.assign(shard="0", row=["0", "1", "2"]),
         INDEX.assign(shard=0.5, row=1e300),
-        INDEX.assign(shard=0, row=[0, 1, None]),
+        INDEX.assign(shard=0, row=[0, 1, math.nan]),
         INDEX.assign(shard=0, row=[0, 1, 2]).drop(columns="key"),
         INDEX.assign(shard=0, row=[0, 1, 2], split="elsewhere"),
         INDEX.assign(shard=0, row=[0, 1, 2], label=None),
