@@ -9,8 +9,8 @@ import pytest
 
 import mura_jobs
 from mura_jobs.cluster.commands import COMMANDS
-from mura_jobs.job.artifact import Manifest
 from mura_jobs.job.config import Config
+from mura_jobs.job.manifest import Manifest
 from mura_jobs.local import RunOptions
 from mura_jobs.stages import EVALUATE, STAGES, RunConfig
 from mura_jobs.synthetic.tools import TOOLS

@@ -21,8 +21,8 @@ from mura_jobs.cluster.config import DriverConfig
 from mura_jobs.cluster.gate import Decision, Gate, decide, needs_of, read_gate
 from mura_jobs.cluster.record import record
 from mura_jobs.errors import ConfigError, InputError
-from mura_jobs.job.artifact import MANIFEST
 from mura_jobs.job.events import Events
+from mura_jobs.job.manifest import MANIFEST
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions
 from mura_jobs.stages import RunConfig, plan

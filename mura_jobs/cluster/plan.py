@@ -3,8 +3,8 @@
 from typing import Any, Literal, NamedTuple
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import MANIFEST, Manifest, parse_manifest, read_manifest
 from mura_jobs.job.config import Config, differences
+from mura_jobs.job.manifest import MANIFEST, Manifest, parse_manifest, read_manifest
 from mura_jobs.stages import Instance, RunConfig, plan
 
 LENGTHS = {"train-gan": "kimg", "train-cnn": "epochs"}

@@ -4,8 +4,8 @@ import json
 
 from mura_jobs.bucket.base import Bucket, ObjectMissing
 from mura_jobs.errors import ConfigError, InputError
-from mura_jobs.job.artifact import read_manifest
 from mura_jobs.job.config import differences
+from mura_jobs.job.manifest import read_manifest
 from mura_jobs.stages import RunConfig, plan
 
 

@@ -7,8 +7,8 @@ from statistics import median
 from typing import Any, Literal
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import Manifest, read_manifest
 from mura_jobs.job.lines import parse_lines
+from mura_jobs.job.manifest import Manifest, read_manifest
 from mura_jobs.stages import Instance, RunConfig, plan
 
 State = Literal["published", "running", "silent", "stopped", "failed", "waiting"]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from mura_jobs.bucket.base import ObjectMissing
 from mura_jobs.errors import InputError
-from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, clear_workings, withdraw
+from mura_jobs.job.artifact import Artifact, Draft, clear_workings, withdraw
 from mura_jobs.job.job import Job
+from mura_jobs.job.manifest import MANIFEST
 
 KEPT = 2
 """Checkpoints that are kept: the newest, and one in case its bytes turn out damaged."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mura_jobs.bucket.base import ObjectMissing
-from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, clear_workings, read_manifest
+from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, clear_workings
 from mura_jobs.job.job import Job
+from mura_jobs.job.manifest import read_manifest
 
 
 def run_in_parts(

@@ -12,11 +12,12 @@ from pydantic import Field, model_validator
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import MuraError, Stopped
-from mura_jobs.job.artifact import Artifact, Draft, Usage, clear_workings, read_manifest, withdraw
+from mura_jobs.job.artifact import Artifact, Draft, clear_workings, withdraw
 from mura_jobs.job.config import Config
 from mura_jobs.job.display import Style
 from mura_jobs.job.events import Events
 from mura_jobs.job.job import Job
+from mura_jobs.job.manifest import Usage, read_manifest
 from mura_jobs.job.scratch import scratch_folder
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World

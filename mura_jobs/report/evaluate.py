@@ -11,8 +11,9 @@ import pandas as pd
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.classifier.evaluate import encode, load_scorer, require_both
 from mura_jobs.errors import ConfigError, InputError
-from mura_jobs.job.artifact import MANIFEST, Artifact, Draft, read_manifest
+from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.job import Job
+from mura_jobs.job.manifest import MANIFEST, read_manifest
 from mura_jobs.radiographs.config import PreprocessConfig
 from mura_jobs.radiographs.dataset import Radiograph
 from mura_jobs.radiographs.packed import Packed

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import Draft, Usage
+from mura_jobs.job.artifact import Draft
+from mura_jobs.job.manifest import Usage
 from mura_jobs.stages import Instance, RunConfig, plan
 
 RUN = RunConfig.parse({"arms": ["real", "real+synthetic"], "seeds": 2})

@@ -11,10 +11,11 @@ import tempfile
 import numpy as np
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import Artifact, Draft, read_manifest
+from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.config import Label
 from mura_jobs.job.events import Events
 from mura_jobs.job.job import Job
+from mura_jobs.job.manifest import read_manifest
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World
 from mura_jobs.radiographs.packed import Packed

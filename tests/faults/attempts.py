@@ -15,7 +15,8 @@ import yaml
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import MANIFEST, Artifact, read_manifest
+from mura_jobs.job.artifact import Artifact
+from mura_jobs.job.manifest import MANIFEST, read_manifest
 from mura_jobs.stages import Instance, RunConfig, plan
 
 SMALL = Path(__file__).with_name("small.yaml")

@@ -18,8 +18,9 @@ from mura_jobs.errors import InputError
 from mura_jobs.gan.config import NetworkConfig
 from mura_jobs.gan.generator import Generator
 from mura_jobs.gan.load import load_generator
-from mura_jobs.job.artifact import Artifact, Draft, read_manifest
+from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.events import Events
+from mura_jobs.job.manifest import read_manifest
 from mura_jobs.stages import RunConfig
 from tests.faults.hostile import MANY, bounded_memory, survive
 

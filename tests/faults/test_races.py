@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from mura_jobs.bucket.base import Bucket
-from mura_jobs.job.artifact import MANIFEST
+from mura_jobs.job.manifest import MANIFEST
 from mura_jobs.job.randomness import numpy_stream
 from tests.faults.attempts import STRUCK, Attempt, Whole, Zygote, prefix_of, published, unlisted, words
 from tests.faults.counts import tally

@@ -5,7 +5,8 @@ import pytest
 
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import ConfigError, InputError
-from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, read_manifest, withdraw
+from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, withdraw
+from mura_jobs.job.manifest import read_manifest
 
 
 def draft(bucket: Bucket, size: int = 1, source: str = "d0", *, plain_names: bool = False) -> Draft:

@@ -16,10 +16,11 @@ from scipy.special import expit
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.classifier.arms import Arm
 from mura_jobs.classifier.calls import CHOSEN, MAPS, choose
-from mura_jobs.job.artifact import Artifact, Draft, Usage
+from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.config import Config, Label
 from mura_jobs.job.events import Events
 from mura_jobs.job.job import Job
+from mura_jobs.job.manifest import Usage
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World
 from mura_jobs.radiographs.config import PreprocessConfig

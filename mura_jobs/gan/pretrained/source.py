@@ -13,7 +13,7 @@ from mura_jobs.errors import InputError
 from mura_jobs.gan.config import InitialConfig
 from mura_jobs.gan.pretrained.published import NETWORKS, read_published
 from mura_jobs.gan.pretrained.storages import Array
-from mura_jobs.job.artifact import read_manifest
+from mura_jobs.job.manifest import read_manifest
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ import numpy as np
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.errors import InputError
-from mura_jobs.job.artifact import Artifact, Draft, read_manifest, withdraw
+from mura_jobs.job.artifact import Artifact, Draft, withdraw
+from mura_jobs.job.manifest import read_manifest
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions
 from mura_jobs.radiographs.packed import Packed
