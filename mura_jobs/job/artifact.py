@@ -131,7 +131,7 @@ class Draft:
         self.config = dict(config)
         self.inputs = dict(inputs)
         self.sources = dict(sources)
-        self._plain_names = plain_names
+        self.plain_names = plain_names
         self._usage = usage
         self._objects: dict[str, StoredObject] = {}
 
@@ -180,7 +180,7 @@ class Draft:
         return winner
 
     def _store(self, name: str, size: int, digest: str) -> StoredObject:
-        key = name if self._plain_names else _hashed_key(name, digest)
+        key = name if self.plain_names else _hashed_key(name, digest)
         assert name != MANIFEST
         self._objects[name] = StoredObject(key=key, bytes=size, sha256=digest)
         return self._objects[name]

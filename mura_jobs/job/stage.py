@@ -138,7 +138,7 @@ def execute(
                 plain_names=stage.plain_names,
                 usage=lambda: _usage(events, world),
             )
-            if _is_published(draft, world, replace=options.replace, plain_names=stage.plain_names):
+            if _is_published(draft, world, replace=options.replace):
                 events.emit("already published", at=prefix)
                 if world.is_main:
                     clear_workings(bucket, prefix)  # of an attempt that was killed right after it published
@@ -175,7 +175,7 @@ def execute(
             events.close()
 
 
-def _is_published(draft: Draft, world: World, *, replace: bool, plain_names: bool) -> bool:
+def _is_published(draft: Draft, world: World, *, replace: bool) -> bool:
     """Whether this very output exists; another one is refused, or discarded where `replace` is set."""
     published = False
     if world.is_main:
@@ -186,7 +186,7 @@ def _is_published(draft: Draft, world: World, *, replace: bool, plain_names: boo
         if manifest is not None:
             manifest.require_same(draft.prefix, draft.config, draft.inputs, draft.sources)
             published = True
-        elif plain_names:
+        elif draft.plain_names:
             published = _claim(draft)
     if world.size > 1:
         from mura_jobs.job.distributed import any_process

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import threading
 from urllib.parse import urlsplit
 
+from tests.servers import SeaweedFS
+
 
 @dataclass
 class Request:
@@ -42,6 +44,24 @@ Fault = Callable[[Request, Forward], Response | None]
 def no_fault(request: Request, forward: Forward) -> Response | None:
     """What goes in comes out."""
     return forward(request)
+
+
+def refuse_conditions(request: Request, forward: Forward) -> Response | None:
+    """A store without conditional puts."""
+    return Response.error(501, "NotImplemented") if "If-None-Match" in request.headers else forward(request)
+
+
+def ignore_conditions(server: SeaweedFS) -> Fault:
+    """A store that puts whatever the condition says; its objects lie in `server`."""
+
+    def ignore(request: Request, forward: Forward) -> Response | None:
+        if "If-None-Match" not in request.headers:
+            return forward(request)
+        _, name, key = request.path.split("/", 2)
+        server.client().put_object(Bucket=name, Key=key, Body=request.body)
+        return Response(200, {"Content-Length": "0", "ETag": '"etag"'}, b"")
+
+    return ignore
 
 
 class Proxy:

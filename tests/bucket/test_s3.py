@@ -20,7 +20,7 @@ from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError, BucketUnsup
 from mura_jobs.bucket.s3 import S3Bucket
 from mura_jobs.bucket.s3_parts import PART_BYTES
 from mura_jobs.errors import ConfigError
-from tests.bucket.proxy import Forward, Proxy, Request, Response
+from tests.bucket.proxy import Forward, Proxy, Request, Response, ignore_conditions, refuse_conditions
 from tests.servers import ACCESS_KEY, READ_ONLY_ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
 
 
@@ -417,14 +417,7 @@ def test_a_server_that_is_killed_and_restarted_is_survived(tmp_path: Path, s3_se
 def test_a_store_that_ignores_the_condition_is_found_out(
     bucket: S3Bucket, proxy: Proxy, s3_server: SeaweedFS
 ) -> None:
-    def ignore(request: Request, forward: Forward) -> Response | None:
-        if "If-None-Match" not in request.headers:
-            return forward(request)
-        _, name, key = request.path.split("/", 2)
-        s3_server.client().put_object(Bucket=name, Key=key, Body=request.body)
-        return Response(200, {"Content-Length": "0", "ETag": '"etag"'}, b"")
-
-    proxy.fault = ignore
+    proxy.fault = ignore_conditions(s3_server)
     with pytest.raises(BucketUnsupported, match="ignores the condition") as caught:
         bucket.check()
     assert caught.value.exit_code == 64
@@ -432,12 +425,7 @@ def test_a_store_that_ignores_the_condition_is_found_out(
 
 
 def test_a_store_without_conditional_put_is_refused(bucket: S3Bucket, proxy: Proxy) -> None:
-    def refuse(request: Request, forward: Forward) -> Response | None:
-        return (
-            Response.error(501, "NotImplemented") if "If-None-Match" in request.headers else forward(request)
-        )
-
-    proxy.fault = refuse
+    proxy.fault = refuse_conditions
     with pytest.raises(BucketUnsupported, match=r"If-None-Match: \*") as caught:
         bucket.check()
     assert caught.value.exit_code == 64

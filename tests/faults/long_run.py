@@ -32,6 +32,7 @@ from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.job.randomness import numpy_stream
+from tests.pipeline.runs import digests
 
 RUN = "long"
 EVERY = 30.0
@@ -137,7 +138,7 @@ def look(session: int, seconds: float, life: int, scratch: Path) -> Iterator[Sam
 def gaps(bucket: Bucket, config: Path) -> Iterator[str]:
     """Ticks that a trained generator's metrics lack, or have twice."""
     tick = yaml.safe_load(config.read_text("utf-8"))["train-gan"]["tick_kimg"]
-    for prefix in published(bucket):
+    for prefix in digests(bucket):
         if "/train-gan/" not in prefix:
             continue
         lines = Artifact.open(bucket, prefix).read("metrics.jsonl").decode().splitlines()
@@ -172,7 +173,7 @@ def litter(bucket: Bucket, scratch: Path) -> Iterator[str]:
     left = [str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()]
     if left:
         yield f"scratch: {len(left)} files left, such as {left[0]}"
-    prefixes = published(bucket)
+    prefixes = digests(bucket)
     named = {f"{prefix}/manifest.json" for prefix in prefixes}
     for prefix in prefixes:
         named |= {
@@ -183,12 +184,6 @@ def litter(bucket: Bucket, scratch: Path) -> Iterator[str]:
             (f"runs/{RUN}/events/", f"runs/{RUN}/run.json")
         ):
             yield f"bucket: {entry.key} is in no manifest"
-
-
-def published(bucket: Bucket) -> list[str]:
-    """Prefixes of everything that has a manifest."""
-    keys = [entry.key for entry in bucket.list(f"runs/{RUN}/")]
-    return [key.removesuffix("/manifest.json") for key in keys if key.endswith("/manifest.json")]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,15 @@ import pytest
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.job.randomness import numpy_stream
-from tests.bucket.proxy import Forward, Proxy, Request, Response, no_fault
+from tests.bucket.proxy import (
+    Forward,
+    Proxy,
+    Request,
+    Response,
+    ignore_conditions,
+    no_fault,
+    refuse_conditions,
+)
 from tests.faults.attempts import STRUCK, Whole, Zygote, copy_inputs, published, unlisted, words
 from tests.faults.counts import tally
 from tests.faults.planted import PATIENCE, Planted
@@ -170,10 +178,6 @@ print(json.dumps(dict(Version=1, Expiration=expires.isoformat(), **keys)))
         outcomes[f"renewed while it ran ({times - 1} times), with the same bytes"] += 1
 
 
-def refuse(request: Request, forward: Forward) -> Response | None:
-    return Response.error(501, "NotImplemented") if "If-None-Match" in request.headers else forward(request)
-
-
 @pytest.mark.parametrize("store", ["answers 501", "ignores it"])
 def test_a_store_without_conditional_put_is_refused_before_anything_runs(
     store: str, zygote: Zygote, new_s3: Callable[[str], Bucket], proxy: Proxy, s3_server: SeaweedFS
@@ -181,14 +185,7 @@ def test_a_store_without_conditional_put_is_refused_before_anything_runs(
     """By preflight and by a whole run, with exit code 64 and nothing left."""
     bucket = new_s3("raw/phantom")
 
-    def ignore(request: Request, forward: Forward) -> Response | None:
-        if "If-None-Match" not in request.headers:
-            return forward(request)
-        _, name, key = request.path.split("/", 2)
-        s3_server.client().put_object(Bucket=name, Key=key, Body=request.body)
-        return Response(200, {"Content-Length": "0", "ETag": '"etag"'}, b"")
-
-    proxy.fault = refuse if store == "answers 501" else ignore
+    proxy.fault = refuse_conditions if store == "answers 501" else ignore_conditions(s3_server)
     _, *where = words("raw/phantom", bucket.url, "--endpoint", proxy.endpoint)
     with tally(f"a store that {store} (conditional put)") as outcomes:
         for command in ("preflight", "run"):

@@ -15,14 +15,14 @@ from mura_jobs.cluster.gate import read_gate
 from mura_jobs.cluster.plan import look_ahead
 from mura_jobs.cluster.status import look
 from mura_jobs.errors import InputError
-from mura_jobs.gan.config import NetworkConfig
 from mura_jobs.gan.generator import Generator
-from mura_jobs.gan.load import load_generator
+from mura_jobs.gan.load import CONFIG, WEIGHTS, load_generator
 from mura_jobs.job.artifact import Artifact, Draft
 from mura_jobs.job.events import Events
 from mura_jobs.job.manifest import read_manifest
 from mura_jobs.stages import RunConfig
 from tests.faults.hostile import MANY, bounded_memory, survive
+from tests.gan.small import network_config
 
 
 @pytest.fixture
@@ -179,16 +179,7 @@ def test_plans_over_any_manifests(cases: int, bucket: LocalBucket) -> None:
     survive(parse, [valid], cases, values(*json.loads(valid)), st.sampled_from(DEEP))
 
 
-NETWORK = NetworkConfig(
-    resolution=8,
-    image_channels=1,
-    labels=0,
-    channel_base=64,
-    channel_max=8,
-    mapping_layers=2,
-    minibatch_std_group=4,
-    precision="float32",
-)
+NETWORK = network_config(resolution=8, channel_max=8, minibatch_std_group=4)
 
 
 def put_generator(bucket: LocalBucket, weights: bytes, config: bytes) -> Artifact:
@@ -196,8 +187,8 @@ def put_generator(bucket: LocalBucket, weights: bytes, config: bytes) -> Artifac
     for path in (bucket.folder / "gan").glob("*"):
         path.unlink()
     draft = Draft(bucket, "gan", stage="train-gan", config={}, inputs={})
-    draft.put("generator.safetensors", weights)
-    draft.put("config.json", config)
+    draft.put(WEIGHTS, weights)
+    draft.put(CONFIG, config)
     draft.publish({})
     return Artifact.open(bucket, "gan")
 

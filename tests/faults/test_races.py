@@ -1,5 +1,6 @@
 """The same stage twice at once: one output, whoever wins, and clocks that are a day apart."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +43,25 @@ def together(
     return one, two
 
 
+def race(
+    zygote: Zygote,
+    whole: Whole,
+    place: str,
+    bucket: Bucket,
+    command: list[str],
+    *,
+    seconds: float,
+    outcomes: Counter[str],
+    clocks: tuple[float, float] = (0, 0),
+) -> None:
+    """The same command twice: both end well, and leave what one would."""
+    one, two = together(zygote, command, command, seconds, clocks)
+    assert (one.code(), two.code()) == (0, 0), one.text + two.text
+    assert published(bucket, place) == whole.objects[place]
+    assert unlisted(bucket, place) == []
+    outcomes["both exit 0, one output with the same bytes, nothing beside it"] += 1
+
+
 @pytest.mark.parametrize("place", STRUCK)
 def test_two_attempts_of_one_configuration_give_one_output(
     place: str, zygote: Zygote, whole: Whole, new_folder: Callable[[str], Bucket]
@@ -50,11 +70,15 @@ def test_two_attempts_of_one_configuration_give_one_output(
         for round_ in range(ROUNDS):
             bucket = new_folder(place)
             command = words(place, bucket.url)
-            one, two = together(zygote, command, command, head_start(place, round_, whole))
-            assert (one.code(), two.code()) == (0, 0), one.text + two.text
-            assert published(bucket, place) == whole.objects[place]
-            assert unlisted(bucket, place) == []
-            outcomes["both exit 0, one output with the same bytes, nothing beside it"] += 1
+            race(
+                zygote,
+                whole,
+                place,
+                bucket,
+                command,
+                seconds=head_start(place, round_, whole),
+                outcomes=outcomes,
+            )
 
 
 @pytest.mark.parametrize("place", STRUCK)
@@ -65,11 +89,15 @@ def test_two_attempts_at_an_s3_server_give_one_output(
         for round_ in range(2):
             bucket = new_s3(place)
             command = words(place, bucket.url, "--endpoint", s3_endpoint)
-            one, two = together(zygote, command, command, head_start(place, round_, whole))
-            assert (one.code(), two.code()) == (0, 0), one.text + two.text
-            assert published(bucket, place) == whole.objects[place]
-            assert unlisted(bucket, place) == []
-            outcomes["both exit 0, one output with the same bytes, nothing beside it"] += 1
+            race(
+                zygote,
+                whole,
+                place,
+                bucket,
+                command,
+                seconds=head_start(place, round_, whole),
+                outcomes=outcomes,
+            )
 
 
 @pytest.mark.parametrize("place", STRUCK)
@@ -117,11 +145,7 @@ def test_clocks_a_day_apart_change_nothing(
     with tally(f"{place}: twice at once, one clock a day off") as outcomes:
         bucket = new_folder(place)
         command = words(place, bucket.url)
-        one, two = together(zygote, command, command, 0.0, clocks)
-        assert (one.code(), two.code()) == (0, 0), one.text + two.text
-        assert published(bucket, place) == whole.objects[place]
-        assert unlisted(bucket, place) == []
-        outcomes["both exit 0, one output with the same bytes, nothing beside it"] += 1
+        race(zygote, whole, place, bucket, command, seconds=0.0, outcomes=outcomes, clocks=clocks)
 
 
 def test_an_s3_server_says_that_a_clock_is_wrong(

@@ -84,7 +84,7 @@ class ToyRun:
         """Run the report on what is published."""
         config = self.config(**settings)
         output = self._draft("report", config, self.places)
-        output._plain_names = True
+        output.plain_names = True
         scratch.mkdir(exist_ok=True)
         job = Job(
             bucket=self.bucket,
