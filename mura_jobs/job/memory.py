@@ -25,9 +25,10 @@ def memory_limit() -> int | None:
 
 
 def memory_facts() -> str:
-    """In words: the limit, and what the largest process that this one started and saw end took at most."""
+    """In words: the limit, and the most that this process took and the largest one that it started."""
     limit = memory_limit()
     allowed = "no limit is set here" if limit is None else f"the limit is {limit >> 20:,} MiB"
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    return f"{allowed}, this process took {own:,} MiB and the largest that it started {peak:,} MiB"
+    others = f" and the largest that it started {peak:,} MiB" if peak else ""
+    return f"{allowed}, this process took {own:,} MiB{others}"

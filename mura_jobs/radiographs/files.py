@@ -11,7 +11,7 @@ from typing import Self
 import zipfile
 import zlib
 
-from mura_jobs.bucket.base import Bucket, ObjectMissing
+from mura_jobs.bucket.base import Bucket, BucketError, ObjectMissing
 from mura_jobs.bucket.keys import why_invalid
 from mura_jobs.errors import InputError
 from mura_jobs.radiographs.decode import Unreadable
@@ -127,29 +127,27 @@ class Zip(Files):
     """The members of a zip in the bucket."""
 
     def __init__(self, bucket: Bucket, key: str) -> None:
-        """Read the zip's directory.
+        """Read the zip's directory, twice: nothing in it tells whether its bytes arrived as they lie there.
 
         Raises:
             InputError: there is no such zip, or it holds what no data set needs: encrypted or huge members,
                 links, or paths that lead out of the folder.
+            BucketError: the directory was another when read again.
         """
-        self._bucket, self._key = bucket, key
         self.where = f"{bucket.url}/{key}"
-        try:
-            file = bucket.open(key)
-        except ObjectMissing:
-            raise SourceMissing(f"{self.where}: there is no such zip; correct `source`") from None
         with ExitStack() as opened:
-            opened.enter_context(file)
-            try:
-                self._zip = opened.enter_context(zipfile.ZipFile(file))
-                self._members = {
-                    member.filename: member for member in self._zip.infolist() if not member.is_dir()
-                }
-            except DAMAGES as error:
-                raise InputError(f"{self.where}: not a readable zip ({error}); upload it again") from None
+            first, second = [self._look(bucket, key, opened) for _ in range(2)]
+            if _told(first) != _told(second):
+                raise BucketError(
+                    f"{self.where}: its directory was another when read again; bytes changed on the way, "
+                    "or the zip was replaced meanwhile: try again"
+                )
+            if isinstance(first, str) or isinstance(second, str):
+                raise InputError(f"{self.where}: not a readable zip ({first}); upload it again")
+            self._members = {member.filename: member for member in first.infolist() if not member.is_dir()}
             for member in self._members.values():
                 _require_harmless(self.where, member)
+            self._zip, self._again = first, second
             self._opened = opened.pop_all()
         self.sizes = {path: self._members[path].file_size for path in sorted(self._members)}
         self.versions = {path: f"{member.CRC:08x}" for path, member in self._members.items()}
@@ -162,12 +160,20 @@ class Zip(Files):
                 data = self._zip.read(member)
             except DAMAGES:  # of what was read ahead, perhaps, and not of what lies there
                 try:
-                    with self._bucket.open(self._key) as file, zipfile.ZipFile(file) as again:
-                        data = again.read(member)
+                    data = self._again.read(member)
                 except DAMAGES as error:
                     yield path, Unreadable(f"damaged in the zip: {error}")
                     continue
             yield path, data
+
+    def _look(self, bucket: Bucket, key: str, opened: ExitStack) -> zipfile.ZipFile | str:
+        """The zip, opened, or why that can't be done."""
+        try:
+            return opened.enter_context(zipfile.ZipFile(opened.enter_context(bucket.open(key))))
+        except ObjectMissing:
+            raise SourceMissing(f"{self.where}: there is no such zip; correct `source`") from None
+        except DAMAGES as error:
+            return str(error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -179,6 +185,20 @@ class Zip(Files):
 def too_large(size: int) -> Unreadable:
     """Why a file of this size is not read."""
     return Unreadable(f"{size:,} bytes; a radiograph has at most {MAX_FILE_BYTES:,}")
+
+
+_TOLD = (
+    *("filename", "CRC", "file_size", "compress_size", "compress_type"),
+    *("header_offset", "flag_bits", "external_attr"),
+)
+"""What of a directory's entry is used here."""
+
+
+def _told(archive: zipfile.ZipFile | str) -> object:
+    """All that a zip's directory says of its members, or why it can't be read."""
+    if isinstance(archive, str):
+        return archive
+    return [[getattr(member, name) for name in _TOLD] for member in archive.infolist()]
 
 
 def _require_harmless(where: str, member: zipfile.ZipInfo) -> None:

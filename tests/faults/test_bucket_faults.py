@@ -6,11 +6,13 @@ from pathlib import Path
 import sys
 import threading
 import time
+from urllib.parse import unquote
 
 import pytest
 
 from mura_jobs.bucket import open_bucket
 from mura_jobs.bucket.base import Bucket
+from mura_jobs.job.manifest import MANIFEST
 from mura_jobs.job.randomness import numpy_stream
 from tests.bucket.proxy import (
     Forward,
@@ -21,7 +23,7 @@ from tests.bucket.proxy import (
     no_fault,
     refuse_conditions,
 )
-from tests.faults.attempts import STRUCK, Whole, Zygote, copy_inputs, published, unlisted, words
+from tests.faults.attempts import STRUCK, Whole, Zygote, copy_inputs, prefix_of, published, unlisted, words
 from tests.faults.counts import tally
 from tests.faults.planted import PATIENCE, Planted
 from tests.servers import ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
@@ -64,6 +66,32 @@ def test_random_faults_change_nothing(  # noqa: PLR0917
     assert found == whole.objects[place]
     proxy.fault = no_fault
     assert unlisted(bucket, place) == []
+
+
+@pytest.mark.parametrize("place", STRUCK)
+def test_a_stage_that_never_hears_that_it_published_knows_it(
+    place: str, zygote: Zygote, whole: Whole, new_s3: Callable[[str], Bucket], proxy: Proxy
+) -> None:
+    """The answer of each conditional put is lost once: what is taken now is taken by itself."""
+    bucket = new_s3(place)
+    lost: set[str] = set()
+
+    def lose(request: Request, forward: Forward) -> Response | None:
+        response = forward(request)
+        if "If-None-Match" not in request.headers or request.path in lost:
+            return response
+        assert response.status == 200
+        lost.add(request.path)
+        return None
+
+    proxy.fault = lose
+    with tally(f"{place}: answers of conditional puts lost") as outcomes:
+        attempt = zygote.start(words(place, bucket.url, "--endpoint", proxy.endpoint), patches=PATIENCE)
+        assert attempt.code() == 0, attempt.text
+        assert [path for path in lost if unquote(path).endswith(f"{prefix_of(place)}/{MANIFEST}")]
+        assert published(bucket, place) == whole.objects[place]
+        assert unlisted(bucket, place) == []
+        outcomes[f"knew {len(lost)} as its own, with the same bytes"] += 1
 
 
 @pytest.mark.parametrize("place", STRUCK)

@@ -1,10 +1,14 @@
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
 import zipfile
 
 import pytest
 
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.bucket.base import Bucket, BucketError
+from mura_jobs.bucket.local import LocalBucket
 from mura_jobs.errors import InputError
 from mura_jobs.radiographs import files
 from mura_jobs.radiographs.decode import Unreadable
@@ -77,6 +81,52 @@ def test_a_damaged_member_is_named_and_the_others_are_read(bucket: Bucket) -> No
         assert found["a/2.png"] == b"good"
         with pytest.raises(InputError, match=r"a/1\.png: damaged in the zip"):
             archive.read("a/1.png")
+
+
+class Flipping(LocalBucket):
+    """A bucket of which the bytes at some places arrive changed when a file is opened for the nth time."""
+
+    def __init__(self, folder: Path, flips: dict[int, range]) -> None:
+        super().__init__(folder)
+        self._flips, self._opened = flips, 0
+
+    def open(self, key: str) -> BinaryIO:
+        """The object as it arrives this time."""
+        with super().open(key) as file:
+            data = bytearray(file.read())
+        for place in self._flips.get(self._opened, ()):
+            data[place] ^= 1
+        self._opened += 1
+        return BytesIO(data)
+
+
+@pytest.mark.parametrize("flips", [{0: range(200, 201)}, {1: range(200, 201)}, {}])
+def test_a_member_changed_on_the_way_is_read_again(tmp_path: Path, flips: dict[int, range]) -> None:
+    """Whichever of the two times that the zip is opened."""
+    content = {"a/1.png": bytes(range(256)) * 4, "a/2.png": b"good"}
+    bucket = Flipping(tmp_path, flips)
+    bucket.write("raw/a.zip", zipped(content, zipfile.ZIP_STORED))
+    with Zip(bucket, "raw/a.zip") as archive:
+        assert dict(archive.read_all(content)) == content
+
+
+@pytest.mark.parametrize("opening", [0, 1])
+def test_a_directory_changed_on_the_way_is_none(tmp_path: Path, opening: int) -> None:
+    """Whichever byte of it: a name, a size or a checksum would else be taken for the data's own."""
+    data = zipped({"a/1.png": b"first", "a/2.png": b"second"}, zipfile.ZIP_STORED)
+    start, outcomes = data.index(b"PK\x01\x02"), Counter[str]()
+    for place in range(start, len(data)):
+        bucket = Flipping(tmp_path, {opening: range(place, place + 1)})
+        bucket.write("raw/a.zip", data)
+        try:
+            with Zip(bucket, "raw/a.zip") as archive:
+                found = dict(archive.read_all(archive.sizes))
+        except BucketError:
+            outcomes["refused"] += 1
+        else:
+            assert found == {"a/1.png": b"first", "a/2.png": b"second"}
+            outcomes["of no consequence"] += 1
+    assert outcomes["refused"] > outcomes["of no consequence"] > 0
 
 
 def test_a_file_too_large_is_named_and_not_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
