@@ -15,8 +15,8 @@ from mura_jobs.errors import MuraError
 MANY = [pytest.param(200, id="few"), pytest.param(10_000, id="many", marks=pytest.mark.faults)]
 """How many cases: few with every change, many in `make faults`."""
 
-AT_ONCE = 1000
-"""Cases of one search: it keeps what it drew, and thousands of files of some MB are too many."""
+AT_ONCE = 200
+"""Cases of one search: it keeps what it drew, and a thousand files of some MB are too many."""
 
 MAX_GROWTH = 1 << 30
 """Bytes that a process may grow by while it reads hostile files of some KB: a bomb takes more."""
