@@ -12,10 +12,8 @@ from mura_jobs.report.bootstrap import patient_resamples, replicates
 from mura_jobs.report.config import ReportConfig, ScoreSettings
 from mura_jobs.report.inference import estimate
 from mura_jobs.report.predictions import Predictions
-from mura_jobs.report.statistics import METRICS, Floats, calibration, confusion, roc, scores
+from mura_jobs.report.statistics import BOUNDS, METRICS, Floats, calibration, confusion, roc, scores
 from mura_jobs.report.verdict import Comparison, Scored, baselines, compare, controls
-
-BOUNDS = {name: (-1.0 if name == "kappa" else 0.0, 1.0) for name in METRICS}
 
 ROC_RATES: Floats = np.linspace(0, 1, 201)
 """False positive rates at which ROC curves of several seeds are averaged."""
@@ -111,6 +109,7 @@ def plain_comparison(comparison: Comparison) -> Plain:
     plain = asdict(comparison)
     effect = plain.pop("effect")
     return plain | {
+        "blind": comparison.blind,
         "effect": effect["value"],
         "standard_error": effect["error"],
         "degrees_of_freedom": effect["freedom"],

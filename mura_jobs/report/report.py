@@ -115,9 +115,8 @@ def run(config: ReportConfig, job: Job) -> None:
         job.output.put("index.html", page.encode())
         bar.advance()
     lead = report["verdict"]["lead"] or {}
-    facts = {
-        name: lead.get(name) for name in ("arm", "baseline", "effect", "interval", "p_holm", "detectable")
-    }
+    names = ("arm", "baseline", "effect", "interval", "p_holm", "detectable", "blind")
+    facts = {name: lead.get(name) for name in names}
     job.output.publish({"answer": report["answer"], "verdict": verdict.answer, **facts})
 
 

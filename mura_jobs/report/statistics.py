@@ -23,6 +23,9 @@ Ints = NDArray[np.int64]
 METRICS = ("auroc", "accuracy", "kappa", "sensitivity", "specificity", "brier")
 """The scores that carry intervals. More is better, except of `brier`."""
 
+BOUNDS = {name: (-1.0 if name == "kappa" else 0.0, 1.0) for name in METRICS}
+"""The least and the most that each can be."""
+
 
 def scores(positive_N: Bools, probability_N: Floats, threshold: float) -> dict[str, float]:
     """Every score of METRICS; an item is called positive when its probability reaches the threshold.

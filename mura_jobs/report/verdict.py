@@ -11,7 +11,7 @@ from mura_jobs.report.config import ReportSettings
 from mura_jobs.report.inference import Estimate, estimate
 from mura_jobs.report.paired import McNemar, delong, holm, mcnemar, over_seeds
 from mura_jobs.report.predictions import Predictions
-from mura_jobs.report.statistics import Floats
+from mura_jobs.report.statistics import BOUNDS, Floats
 
 Decision = Literal["helps", "hurts", "no evidence"]
 Answer = Literal["helps", "hurts", "no evidence", "mixed", "not asked", "void"]
@@ -46,6 +46,8 @@ class Comparison:
     detectable: float | None
     """The smallest true effect that would have been found with the configured power, at Holm's strictest
     level; None where the arms predict the same."""
+    largest: float
+    """The most that a true effect could be, up or down from the baseline's score."""
     delong_p: tuple[float, ...]
     """DeLong's p for each seed."""
     delong_holm: float
@@ -56,6 +58,11 @@ class Comparison:
     decision: Decision
     irrelevant: bool
     """Whether the interval excludes every effect of interest."""
+
+    @property
+    def blind(self) -> bool:
+        """Whether no possible effect would have been found with the configured power."""
+        return self.detectable is not None and self.detectable > self.largest
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,7 @@ def compare(
                 p_value=effect.p_value,
                 p_holm=p_holm,
                 detectable=effect.detectable(alpha / len(pairs), settings.power),
+                largest=_room(float(scored[base].seeds.mean()), *BOUNDS[settings.metric]),
                 delong_p=tuple(delongs[arm]),
                 delong_holm=delong_holm,
                 mcnemar_counts=tuple((table.only_first, table.only_second) for table in counts[arm]),
@@ -142,6 +150,10 @@ def compare(
             )
         )
     return found
+
+
+def _room(score: float, least: float, most: float) -> float:
+    return max(score - least, most - score)
 
 
 def decide(effect: float, p_holm: float, alpha: float) -> Decision:

@@ -119,6 +119,11 @@ def _effect(lead: Comparison, config: ReportConfig, family: int) -> str:
 def _power(lead: Comparison, config: ReportConfig) -> str:
     if lead.detectable is None:
         return "Both arms predict exactly the same: nothing tells what could have been detected."
+    if lead.blind:
+        return (
+            f"This test set is too small: no true change, not even the largest possible, "
+            f"{number(lead.largest)}, would have been shown with {config.power:.0%} probability."
+        )
     sentence = (
         f"The smallest true change that this test set would have shown with {config.power:.0%} probability "
         f"is {number(lead.detectable)}"

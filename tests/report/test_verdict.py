@@ -154,6 +154,18 @@ def test_explanations_carry_effect_interval_p_and_what_could_be_found() -> None:
     )
 
 
+def test_a_test_set_that_could_show_no_possible_change_says_so() -> None:
+    """A score of 0.8 can fall by as much and no more."""
+    (found,) = compared({"real+synthetic": 0.0}, noise=0.4)
+    sentences = explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=True)
+    (told,) = [sentence for sentence in sentences if "80% probability" in sentence]
+    assert found.detectable is not None
+    assert found.detectable > found.largest == pytest.approx(0.8)
+    assert found.blind
+    assert f"not even the largest possible, {found.largest:.3f}," in told
+    assert f"{found.detectable:.3f}" not in told
+
+
 def test_the_paired_tests_see_the_predictions() -> None:
     """An arm that ranks and calls everything rightly against one that guesses."""
     random = np.random.default_rng(0)
