@@ -46,13 +46,7 @@ def run(driver: DriverConfig, run_config: RunConfig, options: JobOptions, shutdo
     """
     bucket = open_bucket(options.bucket, options.endpoint)
     record(bucket, options.run_id, run_config, replace=options.replace)
-    events = Events(
-        bucket,
-        f"runs/{options.run_id}/events/driver-0.jsonl",
-        style=options.log,
-        run=options.run_id,
-        instance="driver",
-    )
+    events = Events(bucket, style=options.log, run=options.run_id, instance="driver")
     try:
         Driver(Cluster(driver, options.run_id), bucket, run_config, options.run_id, events).drive(shutdown)
     finally:

@@ -37,7 +37,6 @@ def run(config: PreflightConfig, run_config: RunConfig, options: JobOptions) -> 
     bucket = open_bucket(options.bucket, options.endpoint)
     events = Events(
         bucket,
-        f"runs/{options.run_id}/events/preflight-0.jsonl",
         style=options.log,
         run=options.run_id,
         instance="preflight",

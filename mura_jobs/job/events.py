@@ -17,17 +17,21 @@ UPLOAD_SECONDS = 20.0
 """The record in the bucket is brought up to date at most this often; a killed stage loses no more of it."""
 
 
+def record_key(run: str, instance: str, index: int) -> str:
+    """Where in the bucket the record of one share of an instance's work lies."""
+    return f"runs/{run}/events/{instance.replace('/', '-')}-{index}.jsonl"
+
+
 class Events:
     """The voice of one stage instance. Every line says which run, instance, index, rank and attempt it is of.
 
-    Lines are kept in the bucket as `key` (JSON lines), where `status` and the report find them; those of
-    earlier attempts stay. Ranks other than 0 speak through their pod's log only.
+    Lines are kept in the bucket (JSON lines), where `status` and the report find them; those of earlier
+    attempts stay. Ranks other than 0 speak through their pod's log only.
     """
 
     def __init__(
         self,
         bucket: Bucket,
-        key: str,
         *,
         style: Style,
         run: str,
@@ -39,7 +43,6 @@ class Events:
 
         Args:
             bucket: where the record is kept.
-            key: the record's key.
             style: how to speak.
             run: id of the run.
             instance: the stage instance, for instance "train-gan/positive".
@@ -47,7 +50,7 @@ class Events:
             rank: of this process; all but rank 0 leave the record alone.
         """
         self._bucket = bucket
-        self._key = key
+        self._key = record_key(run, instance, index)
         self._display = display_of(style)
         self._rank = rank
         self._started = self._uploaded = monotonic()

@@ -116,7 +116,6 @@ def execute(
     with _world(stage, options, environment) as world:
         events = Events(
             bucket,
-            f"runs/{options.run_id}/events/{_slug(place)}-{options.index}.jsonl",
             style=options.log,
             run=options.run_id,
             instance=place,
@@ -243,7 +242,3 @@ def _devices(world: World) -> tuple[str, ...]:
 def _usage(events: Events, world: World) -> Usage:
     seconds = round(events.elapsed_seconds, 3)
     return Usage(devices=_devices(world), wall_seconds=seconds, device_seconds=seconds * world.size)
-
-
-def _slug(place: str) -> str:
-    return place.replace("/", "-")

@@ -6,6 +6,7 @@ from typing import Any
 
 from mura_jobs.bucket.base import Bucket
 from mura_jobs.job.artifact import Draft
+from mura_jobs.job.events import record_key
 from mura_jobs.job.manifest import Usage
 from mura_jobs.stages import Instance, RunConfig, plan
 
@@ -50,4 +51,4 @@ def tell(bucket: Bucket, place: str, *lines: dict[str, Any], index: int = 0, run
             {"time": time.isoformat(), "instance": place, "rank": 0, "attempt": 1, "elapsed_s": 0.0} | line
         )
     data = "".join(json.dumps(line) + "\n" for line in whole)
-    bucket.write(f"runs/{run_id}/events/{place.replace('/', '-')}-{index}.jsonl", data.encode())
+    bucket.write(record_key(run_id, place, index), data.encode())

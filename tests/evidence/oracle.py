@@ -68,7 +68,6 @@ class Oracle:
 def _job(bucket: Bucket, run_id: str, config: SynthesizeConfig, scratch: Path) -> Job:
     inputs = {name: Artifact.open(bucket, f"runs/{run_id}/{name}") for name in SYNTHESIZE.needs(config)}
     place = SYNTHESIZE.place(config)
-    key = f"runs/{run_id}/events/{place.replace('/', '-')}-0.jsonl"
     return Job(
         bucket=bucket,
         inputs=inputs,
@@ -79,7 +78,7 @@ def _job(bucket: Bucket, run_id: str, config: SynthesizeConfig, scratch: Path) -
             config=config.plain(),
             inputs={name: artifact.manifest.digest for name, artifact in inputs.items()},
         ),
-        events=Events(bucket, key, style="json", run=run_id, instance=place),
+        events=Events(bucket, style="json", run=run_id, instance=place),
         shutdown=Shutdown(),
         world=World(),
         scratch=scratch,

@@ -18,7 +18,7 @@ from mura_jobs.errors import InputError
 from mura_jobs.gan.generator import Generator
 from mura_jobs.gan.load import CONFIG, WEIGHTS, load_generator
 from mura_jobs.job.artifact import Artifact, Draft
-from mura_jobs.job.events import Events
+from mura_jobs.job.events import Events, record_key
 from mura_jobs.job.manifest import read_manifest
 from mura_jobs.stages import RunConfig
 from tests.faults.hostile import MANY, bounded_memory, survive
@@ -113,13 +113,13 @@ def test_run_files_in_the_bucket(cases: int, bucket: LocalBucket) -> None:
 
 def events(bucket: LocalBucket) -> bytes:
     """The record of an attempt."""
-    told = Events(bucket, "runs/r/events/preprocess-0.jsonl", style="json", run="r", instance="preprocess")
+    told = Events(bucket, style="json", run="r", instance="preprocess")
     told.emit("started", devices=["cpu"])
     with told.progress(10, "img", "cleaning") as bar:
         bar.advance(10)
     told.emit("failed", exit_code=1, error="it broke")
     told.close()
-    return bucket.read("runs/r/events/preprocess-0.jsonl")
+    return bucket.read(record_key("r", "preprocess", 0))
 
 
 NAMES = (
@@ -142,7 +142,7 @@ def test_event_records_are_looked_at(cases: int, bucket: LocalBucket) -> None:
     valid = events(bucket)
 
     def parse(data: bytes) -> None:
-        lay(bucket, "runs/r/events/preprocess-0.jsonl", data)
+        lay(bucket, record_key("r", "preprocess", 0), data)
         look(bucket, "r", RunConfig(), 60, datetime.now(UTC))
 
     survive(parse, [valid], cases, values(*NAMES), st.sampled_from(DEEP))
@@ -154,11 +154,10 @@ def test_event_records_are_continued(
 ) -> None:
     """An attempt begins after any record: what it can't read it must not stumble over."""
     valid = events(bucket)
-    key = "runs/r/events/preprocess-0.jsonl"
 
     def parse(data: bytes) -> None:
-        lay(bucket, key, data)
-        told = Events(bucket, key, style="json", run="r", instance="preprocess")
+        lay(bucket, record_key("r", "preprocess", 0), data)
+        told = Events(bucket, style="json", run="r", instance="preprocess")
         told.emit("started", devices=["cpu"])
         assert told.elapsed_seconds >= 0
         told.close()

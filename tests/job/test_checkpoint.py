@@ -21,7 +21,7 @@ def job(bucket: Bucket, tmp_path: Path, lr: float = 0.1) -> Job:
         bucket=bucket,
         inputs={},
         output=Draft(bucket, OUTPUT, stage="train-toy", config={"lr": lr}, inputs={"preprocess": "abc"}),
-        events=Events(bucket, "runs/r/events/toy.jsonl", style="json", run="r", instance="train-toy"),
+        events=Events(bucket, style="json", run="r", instance="train-toy"),
         shutdown=Shutdown(),
         world=World(),
         scratch=tmp_path,

@@ -4,13 +4,13 @@ import pytest
 
 from mura_jobs.bucket.base import Bucket, BucketDenied, BucketError
 from mura_jobs.job import events as events_module
-from mura_jobs.job.events import Events
+from mura_jobs.job.events import Events, record_key
 
-KEY = "runs/r/events/stage-0.jsonl"
+KEY = record_key("r", "stage", 0)
 
 
 def begin(bucket: Bucket, rank: int = 0) -> Events:
-    return Events(bucket, KEY, style="json", run="r", instance="stage", rank=rank)
+    return Events(bucket, style="json", run="r", instance="stage", rank=rank)
 
 
 def recorded(bucket: Bucket) -> list[dict[str, object]]:

@@ -90,9 +90,7 @@ class ToyRun:
             bucket=self.bucket,
             inputs={place: self.open(place) for place in self.places},
             output=output,
-            events=Events(
-                self.bucket, "runs/toy/events/report-0.jsonl", style="json", run="toy", instance="report"
-            ),
+            events=Events(self.bucket, style="json", run="toy", instance="report"),
             shutdown=Shutdown(),
             world=World(),
             scratch=scratch,

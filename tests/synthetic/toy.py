@@ -91,7 +91,7 @@ def job_for(
     digests = {name: artifact.manifest.digest for name, artifact in artifacts.items()}
     stage = place.split("/", maxsplit=1)[0]
     output = Draft(bucket, f"runs/r/{place}", stage=stage, config=config.plain(), inputs=digests)
-    events = Events(bucket, f"runs/r/events/{index}.jsonl", style="json", run="r", instance=place)
+    events = Events(bucket, style="json", run="r", instance=place, index=index)
     return Job(
         bucket=bucket,
         inputs=artifacts,
