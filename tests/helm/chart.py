@@ -85,10 +85,14 @@ def pods(manifests: list[Manifest]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def started(job: Manifest, manifests: list[Manifest], index: int) -> list[str]:
-    """What the kubelet would start in a Job's pod of this index: the container's command, expanded."""
+    """What the kubelet would start in a Job's pod of this index: the container's command, expanded.
+
+    What it does not know stays as it is, as with the kubelet: a pod has an index in an Indexed Job only.
+    """
     data = {m["metadata"]["name"]: m["data"] for m in of_kind(manifests, "ConfigMap")}
     stage = container(job)
-    values = {"JOB_COMPLETION_INDEX": str(index)}
+    indexed = job_spec(job).get("completionMode") == "Indexed"
+    values = {"JOB_COMPLETION_INDEX": str(index)} if indexed else {}
     for variable in stage["env"]:
         source = variable.get("valueFrom", {})
         if "configMapKeyRef" in source:

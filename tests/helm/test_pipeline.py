@@ -72,9 +72,12 @@ def indexes(job: Manifest) -> Iterator[int]:
     yield from range(job_spec(job).get("completions", 1))
 
 
-@pytest.mark.parametrize("name", CI_NAMES)
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [*((name, {}) for name in CI_NAMES), ("minikube", {"seeds": 1}), ("argo", {"seeds": 1, "conditional": True})],
+)
 def test_pods_run_the_instances_of_the_plan(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, more: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The CLI takes every pod's command line, expanded as the kubelet does it, and makes the plan's of it."""
     executed: list[tuple[Stage, object, JobOptions]] = []
@@ -83,7 +86,7 @@ def test_pods_run_the_instances_of_the_plan(
         executed.append((stage, config, options))
 
     monkeypatch.setattr(cli, "execute", note)
-    manifests = render(ci_values(name))
+    manifests = render(ci_values(name) | more)
     run = whole_run(manifests)
     for key, job in jobs(manifests).items():
         stage = job["metadata"]["labels"]["mura-jobs/stage"]

@@ -45,8 +45,10 @@ Every Job of the run, as a list of mappings:
 {{- end -}}
 {{- end -}}
 {{- if $indexed -}}
+{{- /* one pod alone has no index */}}
+{{- $seed := ternary "$(JOB_COMPLETION_INDEX)" "0" (gt (int $repeats.seeds) 1) -}}
 {{- $classifiers = append $classifiers $key -}}
-{{- $jobs = append $jobs (dict "stage" "train-cnn" "key" $key "places" $places "needs" $needs "flags" (list (printf "--arm=%s" $arm) "--seed=$(JOB_COMPLETION_INDEX)") "completions" $repeats.seeds) -}}
+{{- $jobs = append $jobs (dict "stage" "train-cnn" "key" $key "places" $places "needs" $needs "flags" (list (printf "--arm=%s" $arm) (printf "--seed=%s" $seed)) "completions" $repeats.seeds) -}}
 {{- end -}}
 {{- end -}}
 {{- $jobs = append $jobs (dict "stage" "report" "key" "report" "places" (list "report") "needs" (concat (list "preprocess") $generators $synthesizers $classifiers)) -}}
