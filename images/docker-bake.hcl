@@ -8,6 +8,8 @@ variable "TORCH_LOCK" { default = "torch-cuda.lock" }
 variable "TORCH_INDEX" { default = "" }
 # the time of the last commit makes builds of one commit alike: SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)
 variable "SOURCE_DATE_EPOCH" { default = "0" }
+# a folder for OCI archives, in place of pushing to REPOSITORY; Docker's own builder can't rewrite times of what it pushes
+variable "ARCHIVES" { default = "" }
 
 group "default" {
   targets = ["stages"]
@@ -36,5 +38,7 @@ target "stages" {
   platforms  = ["linux/amd64"]
   tags       = ["${REPOSITORY}/${stage}:${VERSION}"]
   attest     = ["type=provenance,mode=max", "type=sbom"]
-  output     = ["type=image,rewrite-timestamp=true"]
+  output = [
+    ARCHIVES == "" ? "type=registry,rewrite-timestamp=true" : "type=oci,rewrite-timestamp=true,dest=${ARCHIVES}/${stage}.tar"
+  ]
 }
