@@ -30,6 +30,8 @@ from mura_jobs.stages import RunConfig, plan
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 RESOURCES = {"Job": ("batch", "v1", "jobs"), "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets")}
 """API group, version and plural of each kind."""
+FIELD_MANAGER = "mura-jobs-driver"
+"""As whom the API server knows the driver, and names it where Helm would undo what it did."""
 CONFLICT = 409
 REFUSED = (401, 403, 404)
 """Answers that stay the same however often one asks."""
@@ -182,6 +184,7 @@ class Cluster:
                 *self._resource(gate.kind),
                 gate.name,
                 dict(gate.opening),
+                field_manager=FIELD_MANAGER,
                 _content_type="application/merge-patch+json",
             )
         except ApiException as error:

@@ -12,6 +12,10 @@ PLACES = "mura-jobs/places"
 QUEUE = "mura-jobs/queue"
 PARALLELISM = "mura-jobs/parallelism"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+GATE_QUEUE = "mura-jobs-gate"
+"""The chart's name of a queue that does not exist, in which a Job waits for the driver."""
+HELM = "helm"
+"""Helm's name among those who manage an object's fields."""
 
 State = Literal["held", "open", "complete", "failed"]
 
@@ -65,13 +69,14 @@ def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
     queue, parallelism = annotations.get(QUEUE), annotations.get(PARALLELISM)
     closed = bool(spec.get("suspend")) or (parallelism is not None and spec.get("parallelism") == 0)
     opened = OPENED in annotations
+    rolled_back = opened and closed and _is_held_by_helm(manifest)
     places = tuple(annotations.get(PLACES, "").split())
     state: State = "held"
     if conditions & {"Complete", "Completed"}:
         state = "complete"
     elif "Failed" in conditions:
         state = "failed"
-    elif opened or not closed or not places:
+    elif (opened and not rolled_back) or not closed or not places:
         # what publishes nothing is not the driver's to open: a queue may hold it
         state = "open"
     note: dict[str, Any] = {"annotations": {OPENED: now}, "resourceVersion": metadata["resourceVersion"]}
@@ -85,7 +90,9 @@ def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
             )
         opening = {"metadata": note, "spec": {"parallelism": int(parallelism)}}
     surprise = ""
-    if opened and closed and queue is None:
+    if rolled_back and state == "held":
+        surprise = "was held again by Helm, as a rollback does; it is opened once more"
+    elif opened and closed and queue is None and state == "open":
         surprise = "was opened and is held again by someone else; it is left alone"
     elif state == "open" and not opened and places:
         surprise = "runs although the driver did not open it"
@@ -99,6 +106,24 @@ def read_gate(manifest: Mapping[str, Any], now: str) -> Gate:
         opening=opening,
         surprise=surprise,
     )
+
+
+def _is_held_by_helm(manifest: Mapping[str, Any]) -> bool:
+    """Whether Helm alone set what holds a Job. What a person or a queue holds is theirs.
+
+    A rollback applies the manifest of the Job's first day; it means nothing by it when the driver has opened
+    the Job since.
+    """
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    if QUEUE in (metadata.get("annotations") or {}):
+        return bool((metadata.get("labels") or {}).get(QUEUE_LABEL) == GATE_QUEUE)
+    field = "f:suspend" if spec.get("suspend") else "f:parallelism"
+    managers = {
+        entry["manager"]
+        for entry in metadata.get("managedFields") or []
+        if field in entry.get("fieldsV1", {}).get("f:spec", {})
+    }
+    return managers == {HELM}
 
 
 def needs_of(instances: Sequence[Instance]) -> dict[str, tuple[str, ...]]:

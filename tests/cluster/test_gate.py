@@ -178,6 +178,40 @@ def test_what_was_opened_once_is_not_opened_again() -> None:
     assert "held again" in gate.surprise
 
 
+def suspended_by(*managers: str) -> Gate:
+    """Preprocess, which was opened and then suspended by all of these."""
+    found = manifests()
+    fields = {"f:spec": {"f:suspend": {}}}
+    metadata = found["preprocess"]["metadata"]
+    metadata["annotations"]["mura-jobs/opened"] = "before"
+    metadata["managedFields"] = [
+        *({"manager": manager, "operation": "Update", "fieldsV1": fields} for manager in managers),
+        {"manager": "helm", "operation": "Apply", "fieldsV1": {"f:spec": {"f:parallelism": {}}}},
+    ]
+    (gate,) = [gate for gate in gates(found, preflight="Complete") if gate.places == ("preprocess",)]
+    return gate
+
+
+def test_what_a_rollback_suspended_is_opened_again() -> None:
+    """It applies the manifest of when the Job was created; what a person suspends stays so."""
+    again = suspended_by("helm")
+    assert again.state == "held"
+    assert "rollback" in again.surprise
+    assert decide([again], NEEDS, set()).open == (again,)
+    for others in (("kubectl-patch",), ("helm", "kubectl-patch"), ()):
+        left = suspended_by(*others)
+        assert left.state == "open"
+        assert "left alone" in left.surprise
+
+
+def test_what_a_rollback_took_out_of_its_queue_is_handed_over_again() -> None:
+    found = manifests({"kueue": {"queueName": "radiology"}})
+    found["preprocess"]["metadata"]["annotations"]["mura-jobs/opened"] = "before"
+    (gate,) = [gate for gate in gates(found, preflight="Complete") if gate.places == ("preprocess",)]
+    assert gate.state == "held"
+    assert gate.opening["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "radiology"}
+
+
 def test_a_job_that_runs_unasked_is_noticed() -> None:
     """Kueue's queue named default admits a Job at once, for instance."""
     found = manifests()
@@ -189,6 +223,8 @@ def test_a_job_that_runs_unasked_is_noticed() -> None:
 
 def test_queued_jobs_may_be_suspended_by_their_queue() -> None:
     found = manifests({"kueue": {"queueName": "radiology"}})
-    found["preprocess"]["metadata"]["annotations"]["mura-jobs/opened"] = "before"
+    metadata = found["preprocess"]["metadata"]
+    metadata["annotations"]["mura-jobs/opened"] = "before"
+    metadata["labels"]["kueue.x-k8s.io/queue-name"] = "radiology"
     (gate,) = [gate for gate in gates(found) if gate.places == ("preprocess",)]
     assert (gate.state, gate.surprise) == ("open", "")
