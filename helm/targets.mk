@@ -16,6 +16,9 @@ IMAGE_STAGES := preprocess train-gan synthesize train-cnn
 # builds of one commit are alike: all times in an image are the commit's
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --pretty=%ct)
 DATED = $(if $(findstring podman,$(ENGINE)),--timestamp,--build-arg SOURCE_DATE_EPOCH)=$(SOURCE_DATE_EPOCH)
+# an image's identifier is the digest of its configuration, which holds the digests of its layers
+IMAGE_IDS = $(ENGINE) image inspect --format '{{.Id}}' $(patsubst %,$(REPOSITORY)/%:$(VERSION),base $(IMAGE_STAGES))
+FROM_SCRATCH = $(MAKE) images BUILD_FLAGS='$(BUILD_FLAGS) --no-cache'
 
 # what a target needs, or how to get it
 require = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)"; exit 1; }
@@ -23,8 +26,8 @@ HELM_HINT := install Helm 3.8 or newer (https://helm.sh/docs/intro/install)
 KUBECTL_HINT := install kubectl (https://kubernetes.io/docs/tasks/tools) and point it at a cluster
 MINIKUBE_HINT := install minikube (https://minikube.sigs.k8s.io/docs/start) and a driver for it, docker say
 
-.PHONY: chart jobs lock images images-lint images-test cluster-test minikube-up minikube-load minikube-run minikube-report \
-	minikube-down install status logs report uninstall
+.PHONY: chart jobs lock images images-reproducible images-lint images-test cluster-test minikube-up minikube-load \
+	minikube-run minikube-report minikube-down install status logs report uninstall
 
 chart jobs: $(VENV)/installed ## Write the chart's schema and README and jobs/*.yaml anew
 	$(BIN)/python -m helm.generate
@@ -41,6 +44,10 @@ images: ## Build the base image and the four stage images with ENGINE
 		$(ENGINE) build $(DATED) $(BUILD_FLAGS) --build-arg BASE=$(REPOSITORY)/base:$(VERSION) \
 			--tag $(REPOSITORY)/$$stage:$(VERSION) images/$$stage || exit 1; \
 	done
+
+images-reproducible: images ## Build the images again from scratch, and fail unless they are the same (podman)
+	before=$$($(IMAGE_IDS)) && $(FROM_SCRATCH) && after=$$($(IMAGE_IDS)) && \
+	echo "before: "$$before && echo "after:  "$$after && test "$$before" = "$$after"
 
 images-lint: $(VENV)/installed ## Lint the Dockerfiles
 	for file in images/*/Dockerfile; do $(BIN)/hadolint --config images/.hadolint.yaml $$file || exit 1; done

@@ -9,7 +9,8 @@ from tests.helm.chart import CHART
 TARGETS = CHART.parent / "targets.mk"
 LOCAL = ["minikube-up", "minikube-load", "minikube-run", "minikube-report", "minikube-down"]
 RELEASE = ["install", "status", "logs", "report", "uninstall"]
-WANTED = ["chart", "jobs", "lock", "images", "images-lint", "images-test", "cluster-test", *LOCAL, *RELEASE]
+IMAGES = ["images", "images-lint", "images-reproducible", "images-test"]
+WANTED = ["chart", "jobs", "lock", *IMAGES, "cluster-test", *LOCAL, *RELEASE]
 
 
 def make(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

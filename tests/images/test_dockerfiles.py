@@ -44,6 +44,13 @@ def test_the_user_of_the_image_is_the_user_of_the_pod() -> None:
     assert "USER 65532:65532" in BASE
 
 
+def test_pip_writes_no_byte_code() -> None:
+    """What pip compiles carries times, and compileall keeps it: once layers get the commit's, it is stale."""
+    installs = re.findall(r"pip --python \S+ install (\S+)", BASE)
+    assert installs == ["--no-compile"] * 3
+    assert BASE.count("--invalidation-mode unchecked-hash") == 2
+
+
 def locked(name: str) -> dict[str, str]:
     text = (IMAGES / name).read_text("utf-8")
     return dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", text))
