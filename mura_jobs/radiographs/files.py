@@ -144,7 +144,9 @@ class Zip(Files):
                 )
             if isinstance(first, str) or isinstance(second, str):
                 raise InputError(f"{self.where}: not a readable zip ({first}); upload it again")
-            self._members = {member.filename: member for member in first.infolist() if not member.is_dir()}
+            self._members = {
+                member.filename: member for member in first.infolist() if not member.filename.endswith("/")
+            }
             for member in self._members.values():
                 _require_harmless(self.where, member)
             self._zip, self._again = first, second
@@ -203,7 +205,12 @@ def _told(archive: zipfile.ZipFile | str) -> object:
 
 def _require_harmless(where: str, member: zipfile.ZipInfo) -> None:
     path, name = PurePosixPath(member.filename), f"{where}: {member.filename!r}"
-    if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in path.parts[0]:
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or "\\" in member.filename
+        or ":" in member.filename.split("/")[0]
+    ):
         raise InputError(f"{name} leads out of the zip's folder; this zip is not a data set as shipped")
     if reason := why_invalid(member.filename):
         raise InputError(f"{name} is a name that no data set has: {reason}")

@@ -72,13 +72,14 @@ def member(name: str, data: bytes = b"x", **values: int) -> bytes:
         (lambda: member("a/../../x"), "leads out"),
         (lambda: member("C:/x"), "leads out"),
         (lambda: member("..\\x"), "leads out"),
+        (lambda: member(""), "a name that no data set has"),
         (lambda: member("link", b"/etc/passwd", external_attr=0o120777 << 16), "symbolic link"),
         (lambda: member("bomb", bytes(100 << 20)), "bomb"),
         (lambda: member("large", b"x", file_size=1 << 40), "bytes"),
         (lambda: member("secret", flag_bits=1), "encrypted"),
         (lambda: zipped({f"{n}": b"" for n in range(70_000)})[:-1000], "not a readable zip"),
     ],
-    ids=["up", "root", "up below", "drive", "backslash", "link", "bomb", "large", "encrypted", "cut"],
+    ids=["up", "root", "up below", "drive", "backslash", "none", "link", "bomb", "large", "encrypted", "cut"],
 )
 def test_zips_that_break_out_or_blow_up(data: Callable[[], bytes], reason: str, bucket: LocalBucket) -> None:
     content = data()
