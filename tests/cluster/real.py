@@ -4,9 +4,10 @@ It takes helm, kubectl and KUBECONFIG. VALUES are files that say what this clust
 are, hostNetwork and so on. Everything is installed into the present namespace, and removed at the end:
 
 1. a whole run with a bucket of its own, from the driver to the report; `helm test`;
-2. the same run again, disturbed: a pod is deleted while it trains, and the driver's pod too; an upgrade that
-   would replace what runs is refused, one that changes nothing closes no gate. All outputs must be the same
-   bit for bit;
+2. the same run again, disturbed: a pod is deleted while it trains, another is evicted, and the driver's is
+   deleted too, which no Job counts as a failure; an upgrade that would replace what runs is refused, one that
+   changes nothing closes no gate, a rollback stops nothing for good. All outputs must be the same, bit for
+   bit;
 3. wrong credentials and a wrong configuration, which must fail at once and once.
 
 It prints what each took, and exits 1 when something is not as it should be.
@@ -14,8 +15,6 @@ It prints what each took, and exits 1 when something is not as it should be.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-import json
 import os
 from pathlib import Path
 import subprocess
@@ -31,6 +30,19 @@ from mura_jobs.bucket.base import Bucket
 from mura_jobs.cluster.record import read
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.stages import plan
+from tests.cluster.kubectl import (
+    delete_pods,
+    evict_pods,
+    jobs,
+    minor_version,
+    pods,
+    run_command,
+    say,
+    selector,
+    show_times,
+    wait_for_a_checkpoint,
+    wait_for_end,
+)
 
 CHART = Path(__file__).parents[2] / "helm" / "mura-jobs"
 TINY = Path(__file__).parents[1] / "pipeline" / "tiny.yaml"
@@ -38,11 +50,12 @@ RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory":
 URL = "s3://mura-jobs"
 FORWARDED = "http://127.0.0.1:8333"
 KEYS = {"AWS_ACCESS_KEY_ID": "development", "AWS_SECRET_ACCESS_KEY": "development-only"}
-PATIENCE = 1500.0
+INDEXED_JOBS, POD_FAILURE_POLICY = 22, 26
+"""The minor versions of Kubernetes from which on the chart renders them."""
 
 
 def tiny() -> dict[str, Any]:
-    """The tests' tiny run, with a training that is long enough to be disturbed."""
+    """The tests' tiny run, with shards where they can be and a training that can be disturbed in time."""
     run = yaml.safe_load(TINY.read_text("utf-8"))
     stages = ("phantom", "preprocess", "train-gan", "synthesize", "train-cnn", "report")
     values: dict[str, Any] = {
@@ -50,7 +63,8 @@ def tiny() -> dict[str, Any]:
         for name in stages
     }
     values["phantom"]["enabled"] = True
-    values["preprocess"]["shards"] = 1
+    for stage in ("preprocess", "synthesize"):
+        values[stage]["shards"] = 2 if minor_version() >= INDEXED_JOBS else 1
     values["train-gan"]["config"] |= {"kimg": 0.512}
     values |= {name: run[name] for name in ("labels", "arms", "seeds") if name in run}
     return values | {"jobDefaults": {"scratchSize": "1Gi"}, "preflight": {"resources": RESOURCES}}
@@ -71,13 +85,13 @@ class Releases:
             flags = [flag for file in [own.name, *self._files] for flag in ("--values", file)]
             if action == "install":
                 self._installed.append(name)
-            return _run("helm", action, name, str(CHART), *flags)
+            return run_command("helm", action, name, str(CHART), *flags)
 
     def uninstall(self) -> list[str]:
         """Remove every release; return what is left of them."""
         for name in reversed(self._installed):
-            _run("helm", "uninstall", name, check=False)
-        _run("kubectl", "delete", "secret", "wrong", "--ignore-not-found")
+            run_command("helm", "uninstall", name, check=False)
+        run_command("kubectl", "delete", "secret", "wrong", "--ignore-not-found")
         kinds = "jobs,pods,deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings"
         begin = time.monotonic()
         left: list[str] = []
@@ -85,7 +99,7 @@ class Releases:
             left = [
                 found
                 for name in self._installed
-                for found in _run("kubectl", "get", kinds, "-l", selector(name), "-o", "name").split()
+                for found in run_command("kubectl", "get", kinds, "-l", selector(name), "-o", "name").split()
             ]
             if not left:
                 break
@@ -93,66 +107,15 @@ class Releases:
         return left
 
 
-def selector(run: str, key: str = "") -> str:
-    """Labels of a run's objects, or of one Job's pods."""
-    return f"mura-jobs/run={run}" + (f",mura-jobs/job={key}" if key else "")
-
-
-def jobs(run: str) -> dict[str, dict[str, Any]]:
-    """The run's Jobs by key."""
-    listed = json.loads(_run("kubectl", "get", "jobs", "-l", selector(run), "-o", "json"))
-    return {job["metadata"]["labels"]["mura-jobs/job"]: job for job in listed["items"]}
-
-
-def pods(run: str, key: str) -> list[dict[str, Any]]:
-    """The pods of one of its Jobs."""
-    listed = json.loads(_run("kubectl", "get", "pods", "-l", selector(run, key), "-o", "json"))
-    found: list[dict[str, Any]] = listed["items"]
-    return found
-
-
-def ended(job: dict[str, Any]) -> str:
-    """How a Job ended, or nothing."""
-    conditions = job.get("status", {}).get("conditions") or []
-    found = [c["type"] for c in conditions if c["status"] == "True" and c["type"] in ("Complete", "Failed")]
-    return found[0] if found else ""
-
-
-def wait_for_end(run: str, key: str) -> str:
-    begin = time.monotonic()
-    while time.monotonic() - begin < PATIENCE:
-        how = ended(jobs(run)[key])
-        if how:
-            _say(f"{run} {key} is {how} after {time.monotonic() - begin:.0f} s")
-            return how
-        time.sleep(2)
-    raise TimeoutError(f"{run} {key} did not end; see kubectl get pods")
-
-
-def show_times(run: str) -> None:
-    found = jobs(run)
-    for key, job in sorted(found.items(), key=lambda item: item[1]["status"].get("completionTime", "")):
-        begun = [pod["status"]["startTime"] for pod in pods(run, key) if "startTime" in pod["status"]]
-        status = job["status"]
-        if "completionTime" in status and begun:
-            begin, end = (datetime.fromisoformat(text) for text in (min(begun), status["completionTime"]))
-            _say(f"  {key:<34} {(end - begin).total_seconds():5.0f} s, {status.get('failed', 0)} failed pods")
-
-
-def wait_for_a_checkpoint(run: str, key: str) -> None:
-    begin = time.monotonic()
-    command = ("kubectl", "logs", "-l", selector(run, key), "-c", "stage", "--tail=50")
-    while time.monotonic() - begin < PATIENCE:
-        if '"checkpoint"' in _run(*command, check=False):
-            return
-        time.sleep(0.5)
-    raise TimeoutError(f"{run} {key} never wrote a checkpoint")
-
-
-def delete_pods(run: str, key: str) -> None:
-    names = [pod["metadata"]["name"] for pod in pods(run, key)]
-    _run("kubectl", "delete", "pod", "--wait=false", *names)
-    _say(f"deleted {', '.join(names)}")
+def roll_back(run: str) -> None:
+    """Helm 4 refuses to undo what the driver did, and changes nothing; Helm 3 suspends what runs."""
+    try:
+        run_command("helm", "rollback", run, "1")
+        say("rolled back")
+    except RuntimeError as refusal:
+        if "conflict" not in str(refusal):
+            raise
+        say("the rollback was refused")
 
 
 @contextmanager
@@ -188,11 +151,11 @@ def whole(releases: Releases) -> list[str]:
     """A run that nothing disturbs."""
     begin = time.monotonic()
     releases.helm("install", "whole", tiny() | {"developmentBucket": {"enabled": True}})
-    _say(f"whole is installed after {time.monotonic() - begin:.1f} s")
+    say(f"whole is installed after {time.monotonic() - begin:.1f} s")
     if wait_for_end("whole", "driver") != "Complete":
         return ["the run did not complete"]
     show_times("whole")
-    _say(_run("helm", "test", "whole").splitlines()[-1])
+    say(run_command("helm", "test", "whole").splitlines()[-1])
     return []
 
 
@@ -211,19 +174,26 @@ def disturbed(releases: Releases, elsewhere: dict[str, Any]) -> list[str]:
         releases.helm("upgrade", "disturbed", values | {"train-gan": changed})
         faults.append("an upgrade replaced a running Job")
     except RuntimeError as refusal:
-        _say(str(refusal).splitlines()[-1])
+        say(str(refusal).splitlines()[-1])
         faults += [] if "allowUpgrade=true" in str(refusal) else [f"the upgrade failed: {refusal}"]
     releases.helm("upgrade", "disturbed", values)
+    evict_pods("disturbed", "train-gan-negative")
+    roll_back("disturbed")
     if wait_for_end("disturbed", "driver") != "Complete":
         return [*faults, "the disturbed run did not complete"]
     show_times("disturbed")
+    if minor_version() >= POD_FAILURE_POLICY:
+        counted = {key: job["status"].get("failed", 0) for key, job in jobs("disturbed").items()}
+        faults += [f"{key}: {count} pods were counted as failed" for key, count in counted.items() if count]
     return faults
 
 
 def wrong(releases: Releases, elsewhere: dict[str, Any]) -> list[str]:
     """Wrong credentials and a wrong configuration."""
     faults = []
-    _run("kubectl", "create", "secret", "generic", "wrong", *(f"--from-literal={key}=wrong" for key in KEYS))
+    run_command(
+        "kubectl", "create", "secret", "generic", "wrong", *(f"--from-literal={key}=wrong" for key in KEYS)
+    )
     where = elsewhere["bucket"]
     wrong_keys = {**elsewhere, "bucket": where | {"existingSecret": "wrong"}}
     wrong_config = {**elsewhere, "arms": ["real+synthetic-x9"]}
@@ -233,7 +203,7 @@ def wrong(releases: Releases, elsewhere: dict[str, Any]) -> list[str]:
             faults.append(f"{name} did not fail")
         states = [pod["status"]["containerStatuses"][0]["state"] for pod in pods(name, "preflight")]
         codes = [state["terminated"]["exitCode"] for state in states]
-        _say(f"{name}: exit codes {codes}")
+        say(f"{name}: exit codes {codes}")
         faults += [f"{name}: exit codes {codes}"] if codes != [64] else []
         begun = [
             key for key, job in jobs(name).items() if "mura-jobs/opened" in job["metadata"]["annotations"]
@@ -258,25 +228,13 @@ def main(files: list[str]) -> int:
                 found = [digests(bucket, run) for run in ("whole", "disturbed")]
                 faults += [] if report(bucket, "disturbed") else ["the report is no page"]
             differ = [place for place in found[0] if found[0][place] != found[1].get(place)]
-            _say(f"{len(found[0])} outputs compared, {len(differ)} differ")
+            say(f"{len(found[0])} outputs compared, {len(differ)} differ")
             faults += [f"{place} differs after a disturbance" for place in differ]
     finally:
         left = releases.uninstall()
     faults += [f"{name} is left" for name in left]
-    _say("; ".join(faults) or "all as it should be")
+    say("; ".join(faults) or "all as it should be")
     return 1 if faults else 0
-
-
-def _run(*command: str, check: bool = True) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
-    return done.stdout
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
