@@ -178,7 +178,7 @@ def test_plans_over_any_manifests(cases: int, bucket: LocalBucket) -> None:
     survive(parse, [valid], cases, values(*json.loads(valid)), st.sampled_from(DEEP))
 
 
-NETWORK = network_config(resolution=8, channel_max=8, minibatch_std_group=4)
+NETWORK = network_config(resolution=8, mapping_layers=1)
 
 
 def put_generator(bucket: LocalBucket, weights: bytes, config: bytes) -> Artifact:
@@ -192,6 +192,7 @@ def put_generator(bucket: LocalBucket, weights: bytes, config: bytes) -> Artifac
     return Artifact.open(bucket, "gan")
 
 
+@pytest.mark.timeout(1800)  # a megabyte each time
 @pytest.mark.parametrize("cases", MANY)
 @pytest.mark.parametrize("which", ["weights", "config"])
 def test_generators(which: str, cases: int, bucket: LocalBucket) -> None:
