@@ -23,10 +23,11 @@ class LaunchConfig(Config):
     """Which node this is, from 0."""
 
     main_host: Annotated[str, Field(min_length=1)] = "localhost"
-    """Name of node 0, where the processes meet."""
+    """Name of node 0, where the processes meet: the same on all nodes."""
 
-    main_port: Port = 29500
-    """TCP port on node 0."""
+    main_port: Port | None = None
+    """TCP port on node 0; where null one of 20000 to 29999 that is made from main_host, as two trainings may
+    share the network of a host."""
 
     meet_seconds: Count = 900
     """Seconds within which all nodes must have come: a cluster may start them minutes apart."""

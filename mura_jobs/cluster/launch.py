@@ -5,6 +5,7 @@ torchrun itself exits with 1 whenever a process fails, which hides from Kubernet
 """
 
 from collections.abc import Collection, Sequence
+import hashlib
 import socket
 import sys
 import time
@@ -19,6 +20,7 @@ from mura_jobs.errors import ConfigError, InputError, MuraError
 from mura_jobs.job.flags import Parser, add_flags, given
 
 FINAL = (ConfigError.exit_code, InputError.exit_code)
+PORTS = range(20000, 30000)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,6 +72,17 @@ def exit_code(codes: Collection[int]) -> int:
     return final if final is not None else first if first > 0 else 128 - first
 
 
+def meeting_port(config: LaunchConfig) -> int:
+    """The port on node 0, on which all nodes agree without a word.
+
+    It lies below those that Linux and Kubernetes give away themselves (32768 and 30000 on).
+    """
+    if config.main_port is not None:
+        return config.main_port
+    name = hashlib.sha256(config.main_host.encode()).digest()
+    return PORTS[int.from_bytes(name, "big") % len(PORTS)]
+
+
 def _torch_config(config: LaunchConfig) -> TorchConfig:
     several = config.nodes > 1
     return TorchConfig(
@@ -79,7 +92,7 @@ def _torch_config(config: LaunchConfig) -> TorchConfig:
         run_id="mura-jobs",
         # alone, any free port will do; several nodes must know one beforehand
         rdzv_backend="static" if several else "c10d",
-        rdzv_endpoint=f"{config.main_host}:{config.main_port if several else 0}",
+        rdzv_endpoint=f"{config.main_host}:{meeting_port(config) if several else 0}",
         rdzv_configs={"rank": config.node, "timeout": config.meet_seconds},
         local_addr=None if several else "localhost",
         max_restarts=0,

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from mura_jobs.cluster.config import LaunchConfig
-from mura_jobs.cluster.launch import exit_code, launch, main
+from mura_jobs.cluster.launch import exit_code, launch, main, meeting_port
 from mura_jobs.errors import ConfigError
 
 PROGRAM = """
@@ -68,6 +68,19 @@ def test_nodes_meet_at_the_first_one(tmp_path: Path) -> None:
     nodes = [start(tmp_path, "end", nodes=2, node=node, main_port=port) for node in (1, 0)]
     assert [node.wait(timeout=120) for node in nodes] == [0, 0]
     assert sorted(path.read_text() for path in tmp_path.glob("began-*")) == ["40", "40", "41", "41"]
+
+
+def test_trainings_of_one_host_meet_at_ports_of_their_own() -> None:
+    """With the node's network, two trainings whose first nodes share a host can't share a port."""
+    hosts = [f"mura-train-gan-{label}-0.mura-train-gan-{label}" for label in ("positive", "negative")]
+    ports = {
+        host: {meeting_port(LaunchConfig(nodes=2, node=node, main_host=host)) for node in (0, 1)}
+        for host in hosts
+    }
+    assert all(len(found) == 1 for found in ports.values())
+    assert ports[hosts[0]] != ports[hosts[1]]
+    assert all(20000 <= port < 30000 for found in ports.values() for port in found)
+    assert meeting_port(LaunchConfig(nodes=2, main_port=1234)) == 1234
 
 
 def test_sigterm_reaches_all_processes_and_waits_for_their_checkpoints(tmp_path: Path) -> None:

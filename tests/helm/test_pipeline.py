@@ -74,7 +74,11 @@ def indexes(job: Manifest) -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [*((name, {}) for name in CI_NAMES), ("minikube", {"seeds": 1}), ("argo", {"seeds": 1, "conditional": True})],
+    [
+        *((name, {}) for name in CI_NAMES),
+        ("minikube", {"seeds": 1}),
+        ("argo", {"seeds": 1, "conditional": True}),
+    ],
 )
 def test_pods_run_the_instances_of_the_plan(
     name: str, more: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
