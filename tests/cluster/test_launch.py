@@ -27,6 +27,8 @@ def stop(*_):
 
 signal.signal(signal.SIGTERM, stop)
 (folder / f"began-{rank}").write_text(os.environ["WORLD_SIZE"] + os.environ["LOCAL_RANK"])
+while not (folder / "began-0").exists():
+    time.sleep(0.05)  # the first one may begin later, and is ended with the others
 if kind == "wait" or (kind.isdigit() and rank == 0):
     time.sleep(60)
 if kind == "kill" and rank == 1:
