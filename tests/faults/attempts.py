@@ -97,6 +97,7 @@ class Zygote:
         self._process.stdin.flush()
         while "code" in (found := self._answer(LONGEST_SECONDS)):
             self._codes[found["pid"]] = found["code"]
+        self._codes.pop(found["pid"], None)  # of an earlier attempt: numbers of processes come again
         return Attempt(self, found["pid"], log)
 
     def code(self, pid: int, seconds: float) -> int | None:
