@@ -181,7 +181,7 @@ def test_what_was_opened_once_is_not_opened_again() -> None:
 def suspended_by(*managers: str) -> Gate:
     """Preprocess, which was opened and then suspended by all of these."""
     found = manifests()
-    fields = {"f:spec": {"f:suspend": {}}}
+    fields: dict[str, Any] = {"f:spec": {"f:suspend": {}}}
     metadata = found["preprocess"]["metadata"]
     metadata["annotations"]["mura-jobs/opened"] = "before"
     metadata["managedFields"] = [
