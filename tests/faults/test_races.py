@@ -68,17 +68,8 @@ def test_two_attempts_of_one_configuration_give_one_output(
 ) -> None:
     with tally(f"{place}: twice at once, same configuration") as outcomes:
         for round_ in range(ROUNDS):
-            bucket = new_folder(place)
-            command = words(place, bucket.url)
-            race(
-                zygote,
-                whole,
-                place,
-                bucket,
-                command,
-                seconds=head_start(place, round_, whole),
-                outcomes=outcomes,
-            )
+            bucket, seconds = new_folder(place), head_start(place, round_, whole)
+            race(zygote, whole, place, bucket, words(place, bucket.url), seconds=seconds, outcomes=outcomes)
 
 
 @pytest.mark.parametrize("place", STRUCK)
@@ -87,17 +78,9 @@ def test_two_attempts_at_an_s3_server_give_one_output(
 ) -> None:
     with tally(f"{place}: twice at once on S3, same configuration") as outcomes:
         for round_ in range(2):
-            bucket = new_s3(place)
+            bucket, seconds = new_s3(place), head_start(place, round_, whole)
             command = words(place, bucket.url, "--endpoint", s3_endpoint)
-            race(
-                zygote,
-                whole,
-                place,
-                bucket,
-                command,
-                seconds=head_start(place, round_, whole),
-                outcomes=outcomes,
-            )
+            race(zygote, whole, place, bucket, command, seconds=seconds, outcomes=outcomes)
 
 
 @pytest.mark.parametrize("place", STRUCK)
