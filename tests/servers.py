@@ -39,8 +39,17 @@ GRPC_OFFSET = 10_000
 class SeaweedFS:
     """One running server with all of SeaweedFS's parts in one process. Use `seaweedfs()` to start one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, small: bool = True) -> None:
+        """Prepare one; nothing is started.
+
+        Args:
+            folder: for its data and its log.
+            small: it fills one volume of 64 MB after the other, and starts a bucket in a moment. All writing
+                stops for 0.2 to 1 s at each new one, which is nothing to measure by: otherwise volumes are as
+                many and as large as SeaweedFS makes them by default.
+        """
         self.folder = folder
+        self._small = small
         self.ports = dict(zip(("s3", "master", "volume", "filer"), _free_ports(4), strict=True))
         self.endpoint = f"http://127.0.0.1:{self.ports['s3']}"
         self.log = folder / "weed.log"
@@ -61,7 +70,8 @@ class SeaweedFS:
         command = [
             *_die_with_parent(),
             *(str(weed), "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *("-master.volumeSizeLimitMB=64", "-volume.max=500", "-s3", "-filer"),
+            *(["-master.volumeSizeLimitMB=64"] if self._small else []),
+            *("-volume.max=500", "-s3", "-filer"),
             *(f"-{part}.port={port}" for part, port in self.ports.items()),
             *(
                 "-s3.port.iceberg=0",
@@ -73,9 +83,8 @@ class SeaweedFS:
         with self.log.open("ab") as log:
             # it would take credentials from the environment for an administrator's
             environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-            environment["WEED_MASTER_VOLUME_GROWTH_COPY_1"] = (
-                "1"  # a new bucket then makes one file, not seven
-            )
+            if self._small:
+                environment["WEED_MASTER_VOLUME_GROWTH_COPY_1"] = "1"
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():

@@ -114,7 +114,7 @@ def in_memory() -> Iterator[SeaweedFS]:
     """A server whose folder is in memory, where there is such a file system; nothing of it is left."""
     memory = Path("/dev/shm")  # noqa: S108 - is all it is for
     folder = Path(tempfile.mkdtemp(prefix="mura-jobs-benchmark-", dir=memory if memory.is_dir() else None))
-    server = SeaweedFS(folder)
+    server = SeaweedFS(folder, small=False)
     try:
         server.start().make_bucket(NAME)
         yield server
