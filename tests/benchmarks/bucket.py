@@ -8,7 +8,7 @@ The plain loop is boto3's `upload_file` and `download_file` with their defaults 
 `put_object` and `get_object` one after the other on one client for small ones. Beside them:
 
 - `server`: requests signed beforehand, sent over raw sockets by twice as many processes as there are cores:
-  what this server can do when the client costs next to nothing.
+  what this server can do when the client costs next to nothing. A large object goes as a hundred small ones.
 - `loopback`: bytes from one process to another through a socket.
 
 Ratios are medians over the repetitions; client and server share the machine, so each line gives the processor
@@ -160,10 +160,15 @@ def large(server: SeaweedFS, size: int, repetitions: int) -> None:
             for block in client.get_object(Bucket=NAME, Key="plain")["Body"].iter_chunks(1 << 20):
                 file.write(block)
 
-    megabytes = size / 1e6
+    megabytes, part = size / 1e6, np.random.default_rng(0).bytes(size // 100)
+
+    def keys(repetition: int) -> list[str]:
+        return [f"raw-{repetition}/{number:02}" for number in range(100)]
+
     up: dict[str, Way] = {
         "boto3 upload_file": lambda _: client.upload_file(str(source), NAME, "plain"),
         "mura-jobs upload": lambda _: bucket.upload(source, "large"),
+        "server": lambda i: server_limit(server, "PUT", keys(i), part),
         "loopback": lambda _: loopback(size),
     }
     Table(f"{megabytes:.0f} MB up", "MB", megabytes, up, "boto3 upload_file").measure(server, repetitions)
@@ -171,6 +176,7 @@ def large(server: SeaweedFS, size: int, repetitions: int) -> None:
         "boto3 download_file": lambda _: client.download_file(NAME, "plain", str(target)),
         "mura-jobs download": lambda _: bucket.download("large", target),
         "boto3 get_object": get,
+        "server": lambda i: server_limit(server, "GET", keys(i), b""),
         "loopback": lambda _: loopback(size),
     }
     Table(f"{megabytes:.0f} MB down", "MB", megabytes, down, "boto3 download_file").measure(
