@@ -23,7 +23,7 @@ Style = Literal["auto", "bar", "json"]
 COLORS = {"warning": "yellow", "failed": "red", "published": "green"}
 
 FRAME = {"time", "event", "run", "instance", "index", "rank", "attempt", "elapsed_s"}
-"""Fields that every event has."""
+"""Fields that say whose an event is, and when."""
 
 PROGRESS = {"work", "done", "total", "unit", "eta_s"}
 """Fields that every event of progress has."""

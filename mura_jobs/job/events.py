@@ -23,10 +23,10 @@ def record_key(run: str, instance: str, index: int) -> str:
 
 
 class Events:
-    """The voice of one stage instance. Every line says which run, instance, index, rank and attempt it is of.
+    """The voice of one stage instance. Every line says which run, instance, index and rank it is of.
 
-    Lines are kept in the bucket (JSON lines), where `status` and the report find them; those of earlier
-    attempts stay. Ranks other than 0 speak through their pod's log only.
+    Those of rank 0 also say of which attempt. They are kept in the bucket (JSON lines), where `status` and
+    the report find them; those of earlier attempts stay. Other ranks speak through their pod's log only.
     """
 
     def __init__(
@@ -56,13 +56,9 @@ class Events:
         self._started = self._uploaded = monotonic()
         self._lines, damage = self._earlier() if rank == 0 else ([], None)
         self._attempt = max((line["attempt"] for line in self._lines), default=0) + 1
-        self._labels = {
-            "run": run,
-            "instance": instance,
-            "index": index,
-            "rank": rank,
-            "attempt": self._attempt,
-        }
+        self._labels = {"run": run, "instance": instance, "index": index, "rank": rank}
+        if rank == 0:
+            self._labels["attempt"] = self._attempt
         if damage:
             self.emit("warning", message=damage)
 
@@ -131,9 +127,10 @@ class Events:
         }
 
     def _tell(self, line: dict[str, Any]) -> None:
-        """Show the line and put it on record."""
+        """Show the line, and put it on record."""
         self._display.event(line)
-        self._lines.append(line)
+        if self._rank == 0:
+            self._lines.append(line)
         if monotonic() - self._uploaded >= UPLOAD_SECONDS:
             self._upload()
 

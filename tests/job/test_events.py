@@ -47,11 +47,20 @@ def test_earlier_attempts_stay_on_record_and_their_time_counts(bucket: Bucket) -
     assert 100 < second.elapsed_seconds < 110
 
 
-def test_only_rank_0_keeps_the_record(bucket: Bucket) -> None:
-    other = begin(bucket, rank=1)
-    other.emit("started")
-    other.close()
-    assert not bucket.exists(KEY)
+def test_only_rank_0_keeps_the_record_and_knows_the_attempt(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the others know of earlier attempts may be out of date: they say nothing of it."""
+    for rank in (0, 1):
+        events = begin(bucket, rank)
+        events.emit("started")
+        events.close()
+        assert 0 <= events.elapsed_seconds < 10
+    assert len(recorded(bucket)) == 1
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first["attempt"] == 1
+    assert second["rank"] == 1
+    assert "attempt" not in second
 
 
 def test_finished_work_is_reported_whole(bucket: Bucket) -> None:
