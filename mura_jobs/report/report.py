@@ -14,6 +14,7 @@ from mura_jobs.radiographs.phantom.phantom import NAME as PHANTOM
 from mura_jobs.report.attention import Attention, attention
 from mura_jobs.report.cleaning import cleaning_facts, cleaning_picture
 from mura_jobs.report.config import ReportConfig
+from mura_jobs.report.copies import copied_tests, copy_facts, copy_pictures, read_pairs
 from mura_jobs.report.curves import classifier_pictures, generator_pictures, training_facts
 from mura_jobs.report.evidence import plain_comparison, weigh
 from mura_jobs.report.firewall import check_firewall, holds, pixel_digests
@@ -47,7 +48,9 @@ def run(config: ReportConfig, job: Job) -> None:
             label: Packed.load(inputs[f"synthesize/{label}"], job.scratch / label) for label in config.labels
         }
         indexes = {label: packed.index for label, packed in synthetic.items()}
-        checks = check_firewall(config, inputs, real.index, indexes, _digests(real))
+        pairs = read_pairs(inputs["preprocess"])
+        copied = copied_tests(real.index, _digests(real), pairs)
+        checks = check_firewall(config, inputs, real.index, indexes, copied)
         bar.advance()
         job.shutdown.check()
 
@@ -72,7 +75,9 @@ def run(config: ReportConfig, job: Job) -> None:
             "format": "mura-jobs-report/1",
             "run": _run_id(job.output.prefix),
             "answer": answer(verdict),
-            "sentences": explain(verdict, controls, config, family=len(comparisons), phantom=phantom),
+            "sentences": explain(
+                verdict, controls, config, family=len(comparisons), phantom=phantom, copied=len(copied)
+            ),
             "verdict": {
                 "answer": verdict.answer,
                 "lead": plain_comparison(verdict.lead) if verdict.lead else None,
@@ -87,6 +92,7 @@ def run(config: ReportConfig, job: Job) -> None:
             "phantom": phantom,
             "counts": list(_counts(real.index)),
             "cleaning": cleaning_facts(real.index, inputs["preprocess"].prefix),
+            "copies": copy_facts(pairs, copied),
             "unreadable": preprocessed["unreadable"],
             "warnings": preprocessed["warnings"],
             "firewall": [asdict(check) for check in checks],
@@ -102,6 +108,7 @@ def run(config: ReportConfig, job: Job) -> None:
             "generators": generator_pictures(config, inputs),
             "attention": attended,
             "galleries": galleries,
+            "copies": copy_pictures(pairs, real),
             "cleaning": cleaning_picture(inputs["preprocess"]),
         }
         bar.advance()

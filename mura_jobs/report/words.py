@@ -73,6 +73,7 @@ def explain(
     *,
     family: int,
     phantom: bool,
+    copied: int,
 ) -> list[str]:
     """What the headline rests on, as sentences.
 
@@ -82,11 +83,17 @@ def explain(
         config: metric, level, power and seeds.
         family: comparisons that Holm's procedure allowed for.
         phantom: whether the radiographs were drawn by a program.
+        copied: test images that are in train or select too.
     """
     lead = verdict.lead
     sentences = []
     if verdict.answer == "void":
         sentences.append("A check of the split, below, is broken. No number on this page proves anything.")
+    if copied:
+        images = "1 test image is" if copied == 1 else f"{copied:,} test images are"
+        sentences.append(
+            f"{images} also in train or select, under another patient’s name: scores may be too high."
+        )
     if lead is None:
         return [*sentences, "To ask the question, add an arm such as real+synthetic to the run."]
     if phantom:

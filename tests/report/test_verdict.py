@@ -104,7 +104,7 @@ def test_a_broken_firewall_voids_every_answer() -> None:
     verdict = conclude(compared({"real+synthetic": 0.2}), firewall_holds=False)
     assert verdict.answer == "void"
     assert answer(verdict).startswith("No verdict")
-    sentences = explain(verdict, [], config(), family=1, phantom=False)
+    sentences = explain(verdict, [], config(), family=1, phantom=False, copied=0)
     assert "No number on this page proves anything" in sentences[0]
     assert conclude([], firewall_holds=False).answer == "void"
 
@@ -135,7 +135,9 @@ def test_an_interval_within_the_effect_of_interest_says_no_relevant_difference()
 
 def test_explanations_carry_effect_interval_p_and_what_could_be_found() -> None:
     (found,) = compared({"real+synthetic": 0.005})
-    sentences = explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=True)
+    sentences = explain(
+        conclude([found], firewall_holds=True), [], config(), family=1, phantom=True, copied=0
+    )
     text = " ".join(sentences)
     assert found.interval is not None
     low, high = found.interval
@@ -150,14 +152,18 @@ def test_explanations_carry_effect_interval_p_and_what_could_be_found() -> None:
     assert "phantoms" in text
     assert "means over 3 seeds" in text
     assert "very networks" in " ".join(
-        explain(conclude([found], firewall_holds=True), [], config(seeds=1), family=1, phantom=False)
+        explain(
+            conclude([found], firewall_holds=True), [], config(seeds=1), family=1, phantom=False, copied=0
+        )
     )
 
 
 def test_a_test_set_that_could_show_no_possible_change_says_so() -> None:
     """A score of 0.8 can fall by as much and no more."""
     (found,) = compared({"real+synthetic": 0.0}, noise=0.4)
-    sentences = explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=True)
+    sentences = explain(
+        conclude([found], firewall_holds=True), [], config(), family=1, phantom=True, copied=0
+    )
     (told,) = [sentence for sentence in sentences if "80% probability" in sentence]
     assert found.detectable is not None
     assert found.detectable > found.largest == pytest.approx(0.8)
@@ -188,7 +194,7 @@ def test_the_paired_tests_see_the_predictions() -> None:
     assert found.detectable is None
     assert found.interval is None
     assert "no interval" in " ".join(
-        explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=False)
+        explain(conclude([found], firewall_holds=True), [], config(), family=1, phantom=False, copied=0)
     )
 
 

@@ -24,7 +24,8 @@ from mura_jobs.job.manifest import Usage
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.world import World
 from mura_jobs.radiographs.config import PreprocessConfig
-from mura_jobs.radiographs.packed import npy_bytes, parquet_bytes, write_packed
+from mura_jobs.radiographs.leaks import COLUMNS, DUPLICATES
+from mura_jobs.radiographs.packed import csv_bytes, npy_bytes, parquet_bytes, write_packed
 from mura_jobs.report.config import ReportConfig
 from mura_jobs.report.report import run
 from mura_jobs.synthetic.config import SynthesizeConfig
@@ -56,6 +57,8 @@ class ToyRun:
     """Standard deviation of that distance between seeds."""
     patient_name: str = "patient{:05d}"
     data_set: str = "MURA-v1.1"
+    copies: int = 0
+    """Test images that `preprocess` is to have found in train too, mirrored."""
 
     @property
     def places(self) -> list[str]:
@@ -140,6 +143,7 @@ class ToyRun:
         """What `preprocess` would have made."""
         draft = self._draft("preprocess", PreprocessConfig(resolution=self.resolution), [])
         write_packed(draft, cleaned(index), images, shard_images=100)
+        draft.put(DUPLICATES, csv_bytes(self.pairs(index)))
         draft.put("preview.png", png(np.concatenate(images[:4], axis=1)))
         draft.publish(
             {
@@ -148,6 +152,16 @@ class ToyRun:
                 "warnings": [],
             }
         )
+
+    def pairs(self, index: pd.DataFrame) -> pd.DataFrame:
+        """What `preprocess` is to have found twice."""
+        sides = {"": index[index["split"] == "train"], "other_": index[index["split"] == "test"]}
+        columns = {
+            f"{side}{name}": rows[name].to_numpy()[: self.copies]
+            for side, rows in sides.items()
+            for name in COLUMNS
+        }
+        return pd.DataFrame(columns | {"distance": 0.01, "detail": 0.99, "copy": "mirrored", "dropped": ""})
 
     def publish_generator(self, label: Label) -> None:
         """What `train-gan` would have made, as far as the report reads it."""
