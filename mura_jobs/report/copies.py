@@ -79,10 +79,10 @@ def copy_pictures(pairs: pd.DataFrame, real: Packed) -> list[Picture]:
             name=f"copy-{number:02d}.png",
             data=grid(real.images(np.array([row_of[key], row_of[other]])), 2, _TILE),
             alt=f"Two radiographs that are the same picture: {key} and {other}",
-            caption=f"{key} ({split}) and {other} ({other_split}): {copy}",
+            caption=f"{number}: {copy}",
         )
-        for number, (key, split, other, other_split, copy) in enumerate(
-            shown[["key", "split", "other_key", "other_split", "copy"]].itertuples(index=False), start=1
+        for number, key, other, copy in zip(
+            shown.index + 1, shown["key"], shown["other_key"], shown["copy"], strict=True
         )
     ]
 

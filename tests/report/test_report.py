@@ -275,6 +275,21 @@ def test_a_broken_firewall_is_reported_and_voids_the_verdict(small: ToyRun, tmp_
     assert "✗ broken" in text
 
 
+def test_copies_across_the_test_are_said_beside_the_verdict_and_shown(bucket: Bucket, tmp_path: Path) -> None:
+    """A warning: the verdict stands."""
+    toy = ToyRun(bucket, arms=("real", "real+synthetic"), seeds=1, patients=60, copies=2)
+    toy.publish()
+    found = toy.report(tmp_path / "scratch")
+    facts = json.loads(found.read("report.json"))
+    assert facts["verdict"]["lead"] is not None
+    assert facts["sentences"][0].startswith("2 test images are also in train or select")
+    assert [name for name in found.names if "copy-" in name] == ["figures/copy-01.png", "figures/copy-02.png"]
+    text = Page(found.read("index.html").decode()).text
+    for pair in facts["copies"]["listed"]:
+        assert pair["other_key"] in text
+    assert text.count("mirrored") == len(facts["copies"]["listed"])
+
+
 def test_predictions_of_another_test_set_are_refused(small: ToyRun, tmp_path: Path) -> None:
     index, images = small.radiographs()
     small.publish_real(index, images)
