@@ -74,6 +74,8 @@ def _config(run: Mapping[str, Any], stage: str) -> dict[str, Any]:
     found = _without_default(run["properties"][stage])
     if "anyOf" in found:
         found = next(option for option in found["anyOf"] if "$ref" in option)
+    # a stage that is off may lack what it needs when it is on, which the templates check
+    run["$defs"][found["$ref"].rpartition("/")[2]].pop("required", None)
     return found
 
 

@@ -14,7 +14,12 @@ from mura_jobs.job.job import Job
 from mura_jobs.job.stage import Stage
 from mura_jobs.radiographs.config import PhantomConfig, PreprocessConfig
 from mura_jobs.report.config import EvaluateConfig, ReportConfig, ReportSettings
-from mura_jobs.synthetic.config import SynthesizeConfig, SynthesizeSettings
+from mura_jobs.synthetic.config import (
+    ImportGridConfig,
+    ImportGridSettings,
+    SynthesizeConfig,
+    SynthesizeSettings,
+)
 
 
 class RunConfig(GeneratorChoice):
@@ -36,6 +41,8 @@ class RunConfig(GeneratorChoice):
     """StyleGAN2-ADA on one label."""
     synthesize: SynthesizeSettings = SynthesizeSettings()
     """Labelled radiographs from a generator."""
+    import_grid: ImportGridSettings | None = Field(default=None, alias="import-grid")
+    """Cut them out of sample grids of old generators instead; with this section none are trained."""
     train_cnn: TrainCnnSettings = Field(default=TrainCnnSettings(), alias="train-cnn")
     """The classifier on one arm."""
     report: ReportSettings = ReportSettings()
@@ -45,12 +52,14 @@ class RunConfig(GeneratorChoice):
     def _arms_can_be_made(self) -> "RunConfig":
         if self.conditional and set(self.labels) != set(LABELS):
             raise ValueError(f"conditional: one generator learns both labels, but labels are {self.labels}")
+        if self.conditional and self.import_grid is not None:
+            raise ValueError("conditional: with import-grid no generator is trained; leave one of them out")
         for arm in self.arms:
             if uses_synthetic(arm) and set(self.labels) != set(LABELS):
                 raise ValueError(
                     f"arm {arm} needs synthetic radiographs of both labels; labels: {self.labels}"
                 )
-            if lacks_synthetic(arm, self.synthesize.amount):
+            if self.import_grid is None and lacks_synthetic(arm, self.synthesize.amount):
                 raise ValueError(
                     f"arm {arm} takes more synthetic radiographs than synthesize.amount: "
                     f"{self.synthesize.amount} makes; raise the amount, or ask for less in the arm"
@@ -90,7 +99,7 @@ def _cnn_needs(config: TrainCnnConfig) -> tuple[str, ...]:
 
 
 def _report_needs(config: ReportConfig) -> tuple[str, ...]:
-    generators = dict.fromkeys(config.generator_place(label) for label in config.labels)
+    generators = dict.fromkeys(config.generator_places)
     synthetic = [f"synthesize/{label}" for label in config.labels]
     classifiers = [_cnn_place(arm, seed) for arm in config.arms for seed in range(config.seeds)]
     return ("preprocess", *generators, *synthetic, *classifiers)
@@ -135,6 +144,15 @@ SYNTHESIZE = Stage(
     needs=lambda config: ("preprocess", config.generator_place(config.label)),
     trains=True,
 )
+IMPORT_GRID = Stage(
+    name="import-grid",
+    about="cut a picture of many generated images into a synthetic data set",
+    config_class=ImportGridConfig,
+    run=_run_of("mura_jobs.synthetic.import_grid"),
+    place=lambda config: f"synthesize/{config.label}",
+    needs=lambda _: ("preprocess",),
+    trains=True,
+)
 TRAIN_CNN = Stage(
     name="train-cnn",
     about="train a classifier on one arm with one seed",
@@ -165,16 +183,18 @@ EVALUATE = Stage(
 )
 """No part of a run's plan: it is asked for when there is something to evaluate."""
 
-STAGES = (PHANTOM, PREPROCESS, TRAIN_GAN, SYNTHESIZE, TRAIN_CNN, REPORT)
+STAGES = (PHANTOM, PREPROCESS, TRAIN_GAN, SYNTHESIZE, IMPORT_GRID, TRAIN_CNN, REPORT)
 
 
 def plan(run: RunConfig) -> list[Instance]:
     """Every stage instance of a run, in an order in which each one's needs come first."""
+    generators = () if run.import_grid else ("both",) if run.conditional else run.labels
+    synthetic = IMPORT_GRID if run.import_grid else SYNTHESIZE
     return [
         *([] if run.phantom is None else [_instance(PHANTOM, run)]),
         _instance(PREPROCESS, run),
-        *(_instance(TRAIN_GAN, run, label=label) for label in (("both",) if run.conditional else run.labels)),
-        *(_instance(SYNTHESIZE, run, label=label) for label in run.labels),
+        *(_instance(TRAIN_GAN, run, label=label) for label in generators),
+        *(_instance(synthetic, run, label=label) for label in run.labels),
         *(_instance(TRAIN_CNN, run, arm=arm, seed=seed) for arm in run.arms for seed in range(run.seeds)),
         _instance(REPORT, run),
     ]
@@ -193,6 +213,6 @@ def configure(stage: Stage, run: RunConfig, **which: object) -> Config:
     Raises:
         ConfigError: something is missing, unknown, or has an impossible value.
     """
-    plain = run.plain()
+    plain = run.plain() | {"imported": run.import_grid is not None}
     shared = {name: plain[name] for name in stage.config_class.model_fields if name in plain}
     return stage.config_class.parse(merged(shared | (plain[stage.name] or {}), which), stage.name)

@@ -64,6 +64,17 @@ def test_arms_that_take_more_than_is_made_are_refused() -> None:
     assert enough.synthesize.amount == "x2"
 
 
+def test_imported_radiographs_come_in_the_place_of_generated_ones() -> None:
+    values = {"import-grid": {"source": "grids/{label}.png"}, "arms": ["real", "real+synthetic-x2"]}
+    instances = plan(RunConfig.parse(values))
+    places = {instance.place: instance.stage.name for instance in instances}
+    assert not any(place.startswith("train-gan/") for place in places)
+    assert places["synthesize/positive"] == places["synthesize/negative"] == "import-grid"
+    assert all(set(instance.stage.needs(instance.config)) <= places.keys() for instance in instances)
+    with pytest.raises(ConfigError, match="with import-grid no generator is trained"):
+        RunConfig.parse(values | {"conditional": True})
+
+
 def test_an_unknown_arm_is_refused_with_the_grammar() -> None:
     with pytest.raises(ConfigError, match=r"real\+fake.*an arm is real"):
         RunConfig.parse({"arms": ["real", "real+fake"]})

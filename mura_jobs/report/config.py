@@ -61,7 +61,10 @@ class ReportConfig(GeneratorChoice, ReportSettings):
     """The report of one run."""
 
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
-    """The labels that have a generator and synthetic radiographs."""
+    """The labels that have synthetic radiographs."""
+
+    imported: bool = False
+    """Whether these were cut out of sample grids (`import-grid`), so that the run has no generators."""
 
     arms: Annotated[tuple[str, ...], Field(min_length=1)]
     """The arms that were trained. The first is the baseline; an arm with a share of the real patients is
@@ -69,6 +72,11 @@ class ReportConfig(GeneratorChoice, ReportSettings):
 
     seeds: Annotated[int, Field(ge=1)]
     """Seeds that every arm was trained with (seed-0, seed-1, …), a count."""
+
+    @property
+    def generator_places(self) -> list[str]:
+        """Where in the run its generators lie, for each label that has one."""
+        return [] if self.imported else [self.generator_place(label) for label in self.labels]
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "ReportConfig":

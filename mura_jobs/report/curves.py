@@ -35,7 +35,7 @@ _CLASSIFIER_PANELS = (
 def generator_pictures(config: ReportConfig, inputs: Mapping[str, Artifact]) -> list[Picture]:
     """Losses, augmentation and regularisers of each generator."""
     found = []
-    for place in dict.fromkeys(config.generator_place(label) for label in config.labels):
+    for place in dict.fromkeys(config.generator_places):
         label = place.rpartition("/")[2]
         table = pd.DataFrame([json.loads(line) for line in inputs[place].read("metrics.jsonl").splitlines()])
         kimg = table["kimg"].to_numpy(np.float64)

@@ -92,18 +92,7 @@ def _synthetic(real: pd.DataFrame, synthetic: Mapping[Label, pd.DataFrame]) -> I
 def _lineage(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Iterator[Check]:
     """Each output must have been made from the very inputs that this report reads."""
     for label in config.labels:
-        yield _made_from(
-            inputs,
-            config.generator_place(label),
-            {"preprocess"},
-            "The {} generator was trained on this data set",
-        )
-        yield _made_from(
-            inputs,
-            f"synthesize/{label}",
-            {"preprocess", config.generator_place(label)},
-            "Synthetic {} radiographs come from that generator",
-        )
+        yield from (_imported if config.imported else _generated)(config, inputs, label)
     for arm in config.arms:
         synthetic = (
             {f"synthesize/{label}" for label in config.labels} if Arm.parse(arm).has_synthetic else set()
@@ -122,6 +111,30 @@ def _lineage(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Iterator[C
             "; ".join(broken)
             or f"{len(checks)} seeds; every input's digest is that of the output shown here",
         )
+
+
+def _generated(config: ReportConfig, inputs: Mapping[str, Artifact], label: Label) -> Iterator[Check]:
+    generator = config.generator_place(label)
+    yield _made_from(inputs, generator, {"preprocess"}, "The {} generator was trained on this data set")
+    yield _made_from(
+        inputs,
+        f"synthesize/{label}",
+        {"preprocess", generator},
+        "Synthetic {} radiographs come from that generator",
+    )
+
+
+def _imported(_: ReportConfig, inputs: Mapping[str, Artifact], label: Label) -> Iterator[Check]:
+    place = f"synthesize/{label}"
+    summary = inputs[place].manifest.summary
+    yield Check(
+        f"The generator of synthetic {label} radiographs saw no test radiograph",
+        "warning",
+        f"not on record: they were cut out of {summary['source']} (sha256 {summary['source_sha256'][:12]}…)",
+    )
+    yield _made_from(
+        inputs, place, {"preprocess"}, "Synthetic {} radiographs were compared with this data set"
+    )
 
 
 def _made_from(inputs: Mapping[str, Artifact], place: str, expected: set[str], name: str) -> Check:

@@ -94,6 +94,11 @@ def explain(
         sentences.append(
             f"{images} also in train or select, under another patient’s name: scores may be too high."
         )
+    if config.imported:
+        sentences.append(
+            "The synthetic radiographs were imported: whether their generators saw test radiographs "
+            "is not on record."
+        )
     if lead is None:
         return [*sentences, "To ask the question, add an arm such as real+synthetic to the run."]
     if phantom:

@@ -111,14 +111,12 @@ class SynthesizeConfig(GeneratorChoice, SynthesizeSettings):
     """The label to make."""
 
 
-class ImportGridConfig(Config):
+class ImportGridSettings(Config):
     """From a picture of many generated images to a packed data set, in the place of `synthesize`."""
 
-    label: Label
-    """The label that all its images are meant to show."""
-
     source: Annotated[str, Field(min_length=1)]
-    """The picture, PNG or JPEG: a local path if it starts with `/`, else a key in the bucket."""
+    """The picture, PNG or JPEG: a local path if it starts with `/`, else a key in the bucket. `{label}` in it
+    stands for the label, where each has a picture of its own."""
 
     columns: Annotated[int, Field(ge=1, le=1000)] = 30
     """Images side by side (1 to 1000). The published StyleGAN2-ADA makes 30 × 16 of 256² pixels."""
@@ -141,3 +139,10 @@ class ImportGridConfig(Config):
 
     grid_images: Annotated[int, Field(ge=1, le=480)] = 64
     """Images shown in `grids/fakes.png` (1 to 480)."""
+
+
+class ImportGridConfig(ImportGridSettings):
+    """One picture."""
+
+    label: Label
+    """The label that all its images are meant to show."""

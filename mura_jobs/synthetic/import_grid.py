@@ -22,29 +22,30 @@ def run(config: ImportGridConfig, job: Job) -> None:
     Raises:
         InputError: the picture can't be read or cut as told, a tile is empty, or too few tiles pass.
     """
-    data = _read(config.source, job)
+    source = config.source.replace("{label}", config.label)
+    data = _read(source, job)
     try:
         grey = decode(data).grey
     except Unreadable as error:
-        raise InputError(f"{config.source}: {error}") from None
+        raise InputError(f"{source}: {error}") from None
     real = Packed.load(job.inputs["preprocess"], job.scratch / "real")
-    tiles = cut(config.source, grey, config.rows, config.columns, config.images)
+    tiles = cut(source, grey, config.rows, config.columns, config.images)
     side = len(tiles[0])
     if side < real.resolution:
         raise InputError(
-            f"{config.source}: tiles of {side}² pixels, but the data set has {real.resolution}²; enlarging "
+            f"{source}: tiles of {side}² pixels, but the data set has {real.resolution}²; enlarging "
             f"adds nothing real, so preprocess at {side}² or less"
         )
     shrunk = (quantise(resize(tile, (real.resolution, real.resolution))) for tile in tiles)
     images = np.stack([sharpen(tile, config.sharpen) for tile in shrunk])
-    _require_pictures(config, images)
+    _require_pictures(source, images, config.columns)
     screening = screen_in(job, config.gates, images, config.label, real, wanted=None)
     number = screening.kept
     names = [f"synthetic-{config.label}-{tile:07d}" for tile in number]
     trained = real.where(split="train", label=config.label).index
     digest = sha256(data).hexdigest()
     index = made_index(names, config.label, sorted(set(trained["body_part"]))).assign(
-        source=config.source,
+        source=source,
         source_sha256=digest,
         number=number,
         tile_row=number // config.columns,
@@ -55,7 +56,13 @@ def run(config: ImportGridConfig, job: Job) -> None:
         job, screening, index, images, shard_images=config.shard_images, grid_images=config.grid_images
     )
     job.output.publish(
-        {"images": len(index), "resolution": real.resolution, **screening.facts, "source_sha256": digest}
+        {
+            "images": len(index),
+            "resolution": real.resolution,
+            **screening.facts,
+            "source": source,
+            "source_sha256": digest,
+        }
     )
 
 
@@ -94,13 +101,13 @@ def _read(source: str, job: Job) -> bytes:
         raise InputError(f"import-grid.source: {source} can't be read: {error.strerror}") from None
 
 
-def _require_pictures(config: ImportGridConfig, images: NDArray[np.uint8]) -> None:
+def _require_pictures(source: str, images: NDArray[np.uint8], columns: int) -> None:
     """Grids that were not filled end in tiles of one grey."""
     blank = np.flatnonzero(images.min(axis=(1, 2)) == images.max(axis=(1, 2)))
     if len(blank):
         tile = int(blank[0])
         raise InputError(
-            f"{config.source}: {len(blank)} tiles are empty, the first in row {tile // config.columns}, "
-            f"column {tile % config.columns} (from 0); if they end the grid, say how many images it holds: "
+            f"{source}: {len(blank)} tiles are empty, the first in row {tile // columns}, "
+            f"column {tile % columns} (from 0); if they end the grid, say how many images it holds: "
             f"--images {tile}"
         )

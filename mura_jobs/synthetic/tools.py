@@ -1,4 +1,4 @@
-"""The commands around the stages that make and take synthetic data sets, as data, for the command line."""
+"""The commands that look into generators and write data sets for others, as data, for the command line."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,7 +9,6 @@ from mura_jobs.job.config import Config
 from mura_jobs.job.job import Job
 from mura_jobs.job.shutdown import Shutdown
 from mura_jobs.job.stage import JobOptions, Stage, execute
-from mura_jobs.synthetic.config import ImportGridConfig
 from mura_jobs.synthetic.export.config import ExportConfig
 from mura_jobs.synthetic.latent.config import (
     InterpolateConfig,
@@ -64,25 +63,8 @@ def _latent(name: str, about: str, config_class: type[Config], module: str, *mor
     )
 
 
-def _import_grid(config: ImportGridConfig, job: Job) -> None:
-    from mura_jobs.synthetic import import_grid
-
-    import_grid.run(config, job)
-
-
-IMPORT_GRID = Stage(
-    name="import-grid",
-    about="cut a picture of many generated images into a synthetic data set",
-    config_class=ImportGridConfig,
-    run=_import_grid,
-    place=lambda config: f"synthesize/{config.label}",
-    needs=lambda _: ("preprocess",),
-    trains=True,
-)
-
 TOOLS = (
     Tool("export", "write data sets of a run as PNG files for other tools", ExportConfig, _export),
-    _of(IMPORT_GRID),
     _of(_latent("style-mix", "mix coarse and fine styles of images in a grid", StyleMixConfig, "styles")),
     _of(_latent("interpolate", "walk from image to image, as strip and video", InterpolateConfig, "styles")),
     _of(_latent("truncation", "show the same images at several psi", TruncationConfig, "styles")),

@@ -21,7 +21,8 @@ from tests.helm.chart import (
     started,
 )
 
-STAGES = ("phantom", "preprocess", "train-gan", "synthesize", "train-cnn", "report")
+STAGES = ("phantom", "preprocess", "train-gan", "synthesize", "import-grid", "train-cnn", "report")
+IMPORTED: Manifest = {"import-grid": {"enabled": True, "config": {"source": "grids/{label}.png"}}}
 
 
 def whole_run(manifests: list[Manifest]) -> RunConfig:
@@ -46,10 +47,10 @@ def test_jobs_publish_what_the_plan_holds(name: str) -> None:
     assert sorted(published) == sorted(instance.place for instance in plan(whole_run(manifests)))
 
 
-@pytest.mark.parametrize("name", ["minikube", "argo"])
-def test_argo_keeps_the_order_of_the_plan(name: str) -> None:
+@pytest.mark.parametrize(("name", "more"), [("minikube", {}), ("argo", {}), ("argo", IMPORTED)])
+def test_argo_keeps_the_order_of_the_plan(name: str, more: Manifest) -> None:
     """A task depends on exactly the Jobs that publish what its own Job's instances need."""
-    manifests = render(ci_values(name) | {"orchestration": "argo"})
+    manifests = render(ci_values(name) | more | {"orchestration": "argo"})
     found = jobs(manifests)
     publisher = {place: key for key, job in found.items() for place in places(job)}
     needs = {instance.place: instance.stage.needs(instance.config) for instance in plan(whole_run(manifests))}
@@ -78,6 +79,7 @@ def indexes(job: Manifest) -> Iterator[int]:
         *((name, {}) for name in CI_NAMES),
         ("minikube", {"seeds": 1}),
         ("argo", {"seeds": 1, "conditional": True}),
+        ("minikube", IMPORTED),
     ],
 )
 def test_pods_run_the_instances_of_the_plan(
@@ -107,6 +109,17 @@ def test_pods_run_the_instances_of_the_plan(
             assert executed[-1][2].log == "json"
     found = {(stage.place(config), config) for stage, config, _ in executed}
     assert found == {(instance.place, instance.config) for instance in plan(run)}
+
+
+def test_imported_radiographs_come_in_the_place_of_generated_ones() -> None:
+    """By Jobs of the image that gates images, which has what features need."""
+    manifests = render(IMPORTED)
+    found = jobs(manifests)
+    published = [place for job in found.values() for place in places(job)]
+    assert sorted(published) == sorted(instance.place for instance in plan(whole_run(manifests)))
+    assert not [key for key in found if key.startswith(("train-gan", "synthesize"))]
+    (container,) = job_spec(found["import-grid-positive"])["template"]["spec"]["containers"]
+    assert "/synthesize:" in container["image"]
 
 
 def test_shards_share_all_of_the_work() -> None:

@@ -40,6 +40,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"seeds": 0}, "/seeds"),
     ({"phantom": {"enabled": True}}, "set preprocess.config.source to raw/phantom"),
     ({"phantom": {"config": {"seed": 1}}}, "phantom.enabled is false"),
+    ({"import-grid": {"config": {"source": "grid.png"}}}, "import-grid.enabled is false"),
+    ({"import-grid": {"enabled": True}}, "set import-grid.config.source"),
+    (
+        {"import-grid": {"enabled": True, "config": {"source": "grid.png"}}, "conditional": True},
+        "no generator is trained",
+    ),
     ({"train-gan": {"gpus": 4, "processes": 2}}, "leave processes out"),
     ({"train-gan": {"gpus": 8, "config": {"batch": 20}}}, "use a multiple of 8"),
     ({"train-cnn": {"gpus": 3, "config": {"batch": 64}}}, "use a multiple of 3"),

@@ -1,8 +1,13 @@
 """The main job, end to end, as a user runs it."""
 
 from collections.abc import Callable
+import io
+import json
+from pathlib import Path
 import subprocess
 
+import numpy as np
+from PIL import Image
 import pytest
 import yaml
 
@@ -71,3 +76,31 @@ def test_s3_and_a_folder_give_the_same_bytes(
     bucket = open_bucket(s3_url, s3_server.endpoint)
     assert results(bucket) == results(open_bucket(url))
     assert read_everything(bucket)
+
+
+def test_old_sample_grids_are_weighed_with_a_warning(tmp_path: Path) -> None:
+    """Nothing is known of their generators, and the page says so beside its verdict."""
+    bucket = open_bucket(tmp_path.as_uri())
+    for seed, label in enumerate(("positive", "negative")):
+        grid = io.BytesIO()
+        pixels = np.random.default_rng(seed).integers(0, 256, (4 * 16, 5 * 16), np.uint8)
+        Image.fromarray(pixels).save(grid, "PNG")
+        bucket.write(f"raw/grid-{label}.png", grid.getvalue())
+    done = run(
+        tmp_path.as_uri(),
+        *("--import-grid.source", "raw/grid-{label}.png", "--import-grid.columns", "5"),
+        *("--import-grid.rows", "4", "--import-grid.gates.features.space", "none"),
+        *("--arms", "real", "real+synthetic-n10"),
+    )
+    assert done.returncode == 0, done.stderr
+    published = digests(bucket)
+    assert "runs/r/synthesize/positive" in published
+    assert not [place for place in published if "train-gan" in place]
+    report = json.loads(bucket.read("runs/r/report/report.json"))
+    assert report["verdict"]["lead"]["arm"] == "real+synthetic-n10"
+    assert any("not on record" in sentence for sentence in report["sentences"])
+    broken = {check["name"]: check["status"] for check in report["firewall"] if check["status"] != "holds"}
+    assert broken == {
+        f"The generator of synthetic {label} radiographs saw no test radiograph": "warning"
+        for label in ("positive", "negative")
+    }

@@ -51,8 +51,18 @@
 {{- if and .Values.phantom.enabled (not (hasPrefix "raw/phantom" $source)) -}}
 {{- fail (printf "phantom.enabled generates radiographs under raw/phantom, but preprocess reads %s: set preprocess.config.source to raw/phantom/MURA-PHANTOM" ($source | default "its default")) -}}
 {{- end -}}
-{{- if and .Values.phantom.config (not .Values.phantom.enabled) -}}
-{{- fail "phantom.config is set, but phantom.enabled is false: set it to true or remove the configuration" -}}
+{{- range $stage := list "phantom" "import-grid" -}}
+{{- $section := get $.Values $stage -}}
+{{- if and $section.config (not $section.enabled) -}}
+{{- fail (printf "%s.config is set, but %s.enabled is false: set it to true or remove the configuration" $stage $stage) -}}
+{{- end -}}
+{{- end -}}
+{{- $grids := index .Values "import-grid" -}}
+{{- if and $grids.enabled (not (dig "source" "" $grids.config)) -}}
+{{- fail "import-grid.enabled cuts radiographs out of sample grids, but not which: set import-grid.config.source" -}}
+{{- end -}}
+{{- if and $grids.enabled $repeats.conditional -}}
+{{- fail "conditional: with import-grid no generator is trained; leave one of them out" -}}
 {{- end -}}
 {{- end -}}
 

@@ -11,7 +11,7 @@ the other stages' Jobs as they are. */}}
 {{- define "mura-jobs.configFile" -}}
 {{- $repeats := has .stage (list "report" "preflight" "driver") -}}
 {{- $config := ternary (include "mura-jobs.repeats" .root | fromYaml) dict $repeats -}}
-{{- $all := list "phantom" "preprocess" "train-gan" "synthesize" "train-cnn" "report" -}}
+{{- $all := list "phantom" "preprocess" "train-gan" "synthesize" "import-grid" "train-cnn" "report" -}}
 {{- range $stage := ternary (list .stage) $all (has .stage $all) }}
 {{- $section := get $.root.Values $stage }}
 {{- if or $section.config (and (eq $stage "phantom") $section.enabled) }}

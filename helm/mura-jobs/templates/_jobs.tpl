@@ -12,6 +12,7 @@ Every Job of the run, as a list of mappings:
 {{- $values := .Values -}}
 {{- $repeats := include "mura-jobs.repeats" . | fromYaml -}}
 {{- $indexed := (include "mura-jobs.abilities" . | fromYaml).indexed -}}
+{{- $imported := (get $values "import-grid").enabled -}}
 {{- $generators := list -}}
 {{- $synthesizers := list -}}
 {{- $classifiers := list -}}
@@ -22,15 +23,20 @@ Every Job of the run, as a list of mappings:
 {{- end -}}
 {{- $jobs = append $jobs (dict "stage" "phantom" "key" "phantom" "places" (list "raw/phantom")) -}}
 {{- $jobs = append $jobs (dict "stage" "preprocess" "key" "preprocess" "places" (list "preprocess") "needs" (list "phantom") "shards" $values.preprocess.shards) -}}
-{{- range $label := ternary (list "both") $repeats.labels $repeats.conditional -}}
+{{- range $label := ternary list (ternary (list "both") $repeats.labels $repeats.conditional) $imported -}}
 {{- $key := printf "train-gan-%s" $label -}}
 {{- $generators = append $generators $key -}}
 {{- $jobs = append $jobs (dict "stage" "train-gan" "key" $key "places" (list (printf "train-gan/%s" $label)) "needs" (list "preprocess") "flags" (list (printf "--label=%s" $label)) "nodes" (index $values "train-gan").nodes) -}}
 {{- end -}}
 {{- range $label := $repeats.labels -}}
-{{- $key := printf "synthesize-%s" $label -}}
+{{- $stage := ternary "import-grid" "synthesize" $imported -}}
+{{- $key := printf "%s-%s" $stage $label -}}
 {{- $synthesizers = append $synthesizers $key -}}
-{{- $jobs = append $jobs (dict "stage" "synthesize" "key" $key "places" (list (printf "synthesize/%s" $label)) "needs" (list "preprocess" (printf "train-gan-%s" (ternary "both" $label $repeats.conditional))) "flags" (concat (list (printf "--label=%s" $label)) (ternary (list "--conditional=true") list $repeats.conditional)) "shards" $values.synthesize.shards) -}}
+{{- if $imported -}}
+{{- $jobs = append $jobs (dict "stage" $stage "key" $key "places" (list (printf "synthesize/%s" $label)) "needs" (list "preprocess") "flags" (list (printf "--label=%s" $label))) -}}
+{{- else -}}
+{{- $jobs = append $jobs (dict "stage" $stage "key" $key "places" (list (printf "synthesize/%s" $label)) "needs" (list "preprocess" (printf "train-gan-%s" (ternary "both" $label $repeats.conditional))) "flags" (concat (list (printf "--label=%s" $label)) (ternary (list "--conditional=true") list $repeats.conditional)) "shards" $values.synthesize.shards) -}}
+{{- end -}}
 {{- end -}}
 {{- range $arm := $repeats.arms -}}
 {{- $key := printf "train-cnn-%s" (include "mura-jobs.slug" $arm) -}}
@@ -51,7 +57,7 @@ Every Job of the run, as a list of mappings:
 {{- $jobs = append $jobs (dict "stage" "train-cnn" "key" $key "places" $places "needs" $needs "flags" (list (printf "--arm=%s" $arm) (printf "--seed=%s" $seed)) "completions" $repeats.seeds) -}}
 {{- end -}}
 {{- end -}}
-{{- $jobs = append $jobs (dict "stage" "report" "key" "report" "places" (list "report") "needs" (concat (list "preprocess") $generators $synthesizers $classifiers)) -}}
+{{- $jobs = append $jobs (dict "stage" "report" "key" "report" "places" (list "report") "needs" (concat (list "preprocess") $generators $synthesizers $classifiers) "flags" (ternary (list "--imported=true") list $imported)) -}}
 {{- $enabled := list -}}
 {{- range $job := $jobs -}}
 {{- if (get $values $job.stage).enabled -}}

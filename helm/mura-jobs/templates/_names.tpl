@@ -36,9 +36,11 @@ named by hand, so theirs stay as they are. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* Repository and tag or digest. What has no image of its own rides on preprocess's. */}}
+{{/* Repository and tag or digest. What has no image of its own rides on preprocess's, or on synthesize's if it gates
+images as that does. */}}
 {{- define "mura-jobs.image" -}}
 {{- $stage := ternary .stage "preprocess" (has .stage (list "train-gan" "synthesize" "train-cnn")) -}}
+{{- $stage = ternary "synthesize" $stage (eq .stage "import-grid") -}}
 {{- $image := .root.Values.image -}}
 {{- $name := printf "%s/%s" (trimSuffix "/" $image.repository) $stage -}}
 {{- with get $image.digests $stage -}}
