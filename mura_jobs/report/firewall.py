@@ -109,8 +109,8 @@ def _lineage(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Iterator[C
             f"Classifiers of {arm} read {read}",
             "broken" if broken else "holds",
             "; ".join(broken)
-            or f"of {len(checks)} {'seed' if len(checks) == 1 else 'seeds'}, every input's digest is that of the "
-            "output shown here",
+            or f"of {len(checks)} {'seed' if len(checks) == 1 else 'seeds'}, every input's digest is that of "
+            "the output shown here",
         )
 
 
