@@ -32,7 +32,7 @@ def run(config: PreflightConfig, run_config: RunConfig, options: JobOptions) -> 
 
     Raises:
         ConfigError: something is set up wrong; the message says what to do.
-        InputError: the raw radiographs are not where the configuration says.
+        InputError: the raw radiographs or sample grids are not where the configuration says.
     """
     bucket = open_bucket(options.bucket, options.endpoint)
     events = Events(
@@ -63,6 +63,10 @@ def _checks(
     yield "configuration", {"arms": len(run_config.arms), "seeds": run_config.seeds}
     if run_config.phantom is None:
         yield "radiographs", count_source(bucket, run_config.preprocess.source)
+    if run_config.import_grid is not None:
+        sources = {run_config.import_grid.source_of(label) for label in run_config.labels}
+        kept = sorted(source for source in sources if not source.startswith("/"))
+        yield "sample grids", {"bytes": {source: bucket.size(source) for source in kept}}
     yield "scratch", {"free_gib": require_scratch(options.scratch, config.scratch_gib)}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     yield "shared memory", {"mib": require_shm(SHM, processes, config.gpus) >> 20}

@@ -140,6 +140,10 @@ class ImportGridSettings(Config):
     grid_images: Annotated[int, Field(ge=1, le=480)] = 64
     """Images shown in `grids/fakes.png` (1 to 480)."""
 
+    def source_of(self, label: Label) -> str:
+        """The picture of a label."""
+        return self.source.replace("{label}", label)
+
 
 class ImportGridConfig(ImportGridSettings):
     """One picture."""

@@ -22,7 +22,7 @@ def run(config: ImportGridConfig, job: Job) -> None:
     Raises:
         InputError: the picture can't be read or cut as told, a tile is empty, or too few tiles pass.
     """
-    source = config.source.replace("{label}", config.label)
+    source = config.source_of(config.label)
     data = _read(source, job)
     try:
         grey = decode(data).grey

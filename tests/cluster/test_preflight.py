@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mura_jobs.bucket import open_bucket
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.bucket.base import Bucket, ObjectMissing
 from mura_jobs.cluster import preflight
 from mura_jobs.cluster.record import read
 from mura_jobs.errors import ConfigError, InputError
@@ -54,6 +54,16 @@ def test_missing_radiographs_are_unusable_input(bucket: Bucket) -> None:
     with pytest.raises(InputError, match=r"no image under raw/MURA-v1\.1/; upload"):
         call("preflight", bucket, RunConfig())
     assert lines(bucket)["failed"]["exit_code"] == InputError.exit_code
+
+
+def test_sample_grids_are_looked_for(bucket: Bucket) -> None:
+    run = RunConfig.parse(GENERATED.plain() | {"import-grid": {"source": "grids/{label}.png"}})
+    bucket.write("grids/positive.png", b"x")
+    with pytest.raises(ObjectMissing, match=r"grids/negative\.png"):
+        call("preflight", bucket, run)
+    bucket.write("grids/negative.png", b"xy")
+    call("preflight", bucket, run)
+    assert lines(bucket)["sample grids"]["bytes"] == {"grids/negative.png": 2, "grids/positive.png": 1}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
