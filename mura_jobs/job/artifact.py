@@ -15,12 +15,14 @@ import platform
 from types import MappingProxyType
 from typing import Any
 
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.bucket.base import Bucket, BucketError
 from mura_jobs.errors import InputError
 from mura_jobs.job.manifest import MANIFEST, Manifest, StoredObject, Usage, read_manifest
 
 WORKINGS = ("checkpoints", "parts")
 """Folders below an output that are of no use once it is published."""
+
+_ROUNDS = 10
 
 
 class ArtifactMissing(InputError):
@@ -159,6 +161,7 @@ class Draft:
 
         Raises:
             ConfigError: something made with another configuration was published there meanwhile.
+            BucketError: others publish and clear away again and again.
         """
         manifest = Manifest(
             format="mura-jobs/1",
@@ -173,11 +176,17 @@ class Draft:
             published=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         data = json.dumps(manifest.plain(), indent=1, ensure_ascii=False, allow_nan=False).encode()
-        if self.bucket.create(f"{self.prefix}/{MANIFEST}", data):
-            return manifest
-        winner = Artifact.open(self.bucket, self.prefix).manifest
-        winner.require_same(self.prefix, self.config, self.inputs, self.sources)
-        return winner
+        for _ in range(_ROUNDS):
+            if self.bucket.create(f"{self.prefix}/{MANIFEST}", data):
+                return manifest
+            winner = read_manifest(self.bucket, self.prefix)
+            if winner is not None:  # else it was cleared away since
+                winner.require_same(self.prefix, self.config, self.inputs, self.sources)
+                return winner
+        raise BucketError(
+            f"{self.bucket.url}: {self.prefix}/{MANIFEST} was there {_ROUNDS} times, and gone when read; "
+            "run it again when nothing else writes there"
+        )
 
     def _store(self, name: str, size: int, digest: str) -> StoredObject:
         key = name if self.plain_names else _hashed_key(name, digest)

@@ -139,9 +139,13 @@ class Attempt:
         assert code is not None, f"it hangs:\n{self.text[-3000:]}"
         return code
 
-    def send(self, signal_number: signal.Signals) -> None:
-        """Send a signal."""
-        os.kill(self.pid, signal_number)
+    def send(self, signal_number: signal.Signals) -> bool:
+        """Send a signal; whether it was still there."""
+        try:
+            os.kill(self.pid, signal_number)
+        except ProcessLookupError:
+            return False
+        return True
 
     @property
     def text(self) -> str:

@@ -28,11 +28,12 @@ def run_out_of_memory(attempt: Attempt, group: MemoryGroup) -> None:
     group.limit(-1 if group._is_v1 else 1 << 40)
 
 
-def strike(attempt: Attempt, way: str, group: MemoryGroup | None) -> None:
+def strike(attempt: Attempt, way: str, group: MemoryGroup | None) -> bool:
+    """Strike it; whether it was still there."""
     if group is None:
-        attempt.send(signal.Signals[way])
-    else:
-        run_out_of_memory(attempt, group)
+        return attempt.send(signal.Signals[way])
+    run_out_of_memory(attempt, group)
+    return True
 
 
 def require_whole(bucket: Bucket, place: str, whole: Whole, attempt: Attempt) -> None:
@@ -56,9 +57,7 @@ def test_killed_at_random_points_and_run_again_gives_the_same(
             attempt = zygote.start(words(place, bucket.url))
             if group is not None:
                 group.add(attempt.pid)
-            struck = not attempt.ends_within(point)
-            if struck:
-                strike(attempt, way, group)
+            struck = not attempt.ends_within(point) and strike(attempt, way, group)
             code = attempt.code()
             assert code in ((*ENDS[way], 0) if struck else (0,)), attempt.text
             survived = not struck or (code == 0 and way != "SIGTERM")

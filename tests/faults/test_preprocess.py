@@ -24,7 +24,7 @@ SHARES = 2
 MOMENTS = {
     "listing": ("started", 1),
     "tables read": ("counts", 1),
-    "cleaning": ("progress", 2),
+    "cleaning": ("progress", 1),
     "part published": ("merging", 1),
     "publishing": ("cleaned", 1),
 }

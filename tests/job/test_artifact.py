@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mura_jobs.bucket.base import Bucket
+from mura_jobs.bucket.base import Bucket, BucketError
 from mura_jobs.errors import ConfigError, InputError
 from mura_jobs.job.artifact import Artifact, ArtifactMissing, Draft, withdraw
 from mura_jobs.job.manifest import read_manifest
@@ -56,6 +56,30 @@ def test_racing_attempts_publish_once_and_whole(bucket: Bucket) -> None:
     artifact = Artifact.open(bucket, "runs/r/stage")
     assert digests == {artifact.manifest.digest}
     assert len(set(artifact.read("weights.bin"))) == 1
+
+
+def test_a_part_that_another_attempt_cleared_away_meanwhile_is_published_again(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one, with the same part, has finished the whole and has no use for parts any more."""
+    create = type(bucket).create
+
+    def beaten(self: Bucket, key: str, data: bytes) -> bool:
+        assert create(self, key, data)
+        self.delete([key])
+        monkeypatch.setattr(type(bucket), "create", create)
+        return False
+
+    monkeypatch.setattr(type(bucket), "create", beaten)
+    making = draft(bucket)
+    making.put("part.bin", b"part")
+    assert making.publish({}) == Artifact.open(bucket, "runs/r/stage").manifest
+
+
+def test_a_place_that_never_settles_ends_in_an_error(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(bucket), "create", lambda *_: False)
+    with pytest.raises(BucketError, match="was there 10 times, and gone when read"):
+        draft(bucket).publish({})
 
 
 def test_another_configuration_is_refused_with_its_differences(bucket: Bucket) -> None:
