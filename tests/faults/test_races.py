@@ -77,7 +77,7 @@ def test_two_attempts_at_an_s3_server_give_one_output(
     place: str, zygote: Zygote, whole: Whole, new_s3: Callable[[str], Bucket], s3_endpoint: str
 ) -> None:
     with tally(f"{place}: twice at once on S3, same configuration") as outcomes:
-        for round_ in range(2):
+        for round_ in range(ROUNDS):
             bucket, seconds = new_s3(place), head_start(place, round_, whole)
             command = words(place, bucket.url, "--endpoint", s3_endpoint)
             race(zygote, whole, place, bucket, command, seconds=seconds, outcomes=outcomes)
