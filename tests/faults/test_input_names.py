@@ -20,7 +20,8 @@ from mura_jobs.bucket.local import LocalBucket
 from mura_jobs.errors import InputError
 from mura_jobs.job.artifact import Artifact
 from mura_jobs.radiographs.config import PreprocessConfig
-from mura_jobs.radiographs.packed import write_packed
+from mura_jobs.radiographs.leaks import DUPLICATES
+from mura_jobs.radiographs.packed import csv_bytes, write_packed
 from mura_jobs.stages import PREPROCESS
 from tests.faults.test_input_archives import read_zip
 from tests.radiographs.drawing import run_stage
@@ -51,6 +52,7 @@ class HostileRun(ToyRun):
         """Warnings and unreadable files, which are shown with their keys and reasons."""
         draft = self._draft("preprocess", PreprocessConfig(resolution=self.resolution), [])
         write_packed(draft, cleaned(index), images, shard_images=100)
+        draft.put(DUPLICATES, csv_bytes(self.pairs(index)))
         draft.put("preview.png", picture(np.concatenate(images[:4], axis=1)))
         bad = f"{SCRIPT}{ATTRIBUTE}{TEMPLATE}</code>"
         draft.publish({"data_set": self.data_set, "unreadable": {bad: bad}, "warnings": [bad]})
@@ -83,7 +85,7 @@ def test_no_name_becomes_an_element_of_the_report(tmp_path: Path) -> None:
     for kind in (ToyRun, HostileRun):
         folder = tmp_path / kind.__name__
         folder.mkdir()
-        toy = kind(LocalBucket(folder), arms=("real", "real+synthetic"), seeds=1, patients=60)
+        toy = kind(LocalBucket(folder), arms=("real", "real+synthetic"), seeds=1, patients=60, copies=2)
         toy.publish()
         reports[kind] = toy.report(tmp_path / "scratch")
     pages = {kind: Page(report.read("index.html").decode()) for kind, report in reports.items()}
