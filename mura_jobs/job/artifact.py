@@ -23,6 +23,7 @@ WORKINGS = ("checkpoints", "parts")
 """Folders below an output that are of no use once it is published."""
 
 _ROUNDS = 10
+"""How often a place may be taken and free again before publishing there gives up."""
 
 
 class ArtifactMissing(InputError):

@@ -145,13 +145,11 @@ class ToyRun:
         write_packed(draft, cleaned(index), images, shard_images=100)
         draft.put(DUPLICATES, csv_bytes(self.pairs(index)))
         draft.put("preview.png", png(np.concatenate(images[:4], axis=1)))
-        draft.publish(
-            {
-                "data_set": self.data_set,
-                "unreadable": {},
-                "warnings": [],
-            }
-        )
+        draft.publish({"data_set": self.data_set} | self.flaws())
+
+    def flaws(self) -> dict[str, object]:
+        """What `preprocess` is to have said of unreadable files and of the data set."""
+        return {"unreadable": {}, "warnings": []}
 
     def pairs(self, index: pd.DataFrame) -> pd.DataFrame:
         """What `preprocess` is to have found twice."""
